@@ -1,0 +1,219 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+	exprcheck "github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/checker/nature"
+	exprc "github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/optimizer"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+)
+
+// compiler turns the source of expressions into programs. It is the one place that knows expr-lang's stages: parsed
+// first, an expression says which names it reads, and only those are given types before it is checked.
+type compiler struct{ config *conf.Config }
+
+// impure are the builtins by which two runs could differ: the clock and the host's time zones.
+var impure = []string{"now", "date", "duration", "timezone"}
+
+func newCompiler() *compiler {
+	c := conf.CreateNew()
+	for _, name := range impure {
+		delete(c.Builtins, name)
+	}
+	for _, f := range Functions() {
+		c.Functions[f.Name] = &builtin.Function{Name: f.Name, Func: f.call, Types: []reflect.Type{reflect.TypeOf(f.signature).Elem()}}
+	}
+	return &compiler{config: c}
+}
+
+// exprProblem says what is wrong with an expression.
+type exprProblem struct {
+	message, hint string
+	syntax        bool
+}
+
+// compile checks an expression within a scope and notes there what it reads.
+func (c *compiler) compile(src string, s *scope) (*vm.Program, Type, *exprProblem) {
+	c.config.WithEnv(types.Map{}) // names are functions or variables, nothing of an earlier expression
+	tree, err := parser.ParseWithConfig(src, c.config)
+	if err != nil {
+		return nil, Any, syntaxProblem(err)
+	}
+	env, problem := c.env(tree.Node, s)
+	if problem != nil {
+		return nil, Any, problem
+	}
+	c.config.WithEnv(env.types)
+	if _, err := exprcheck.Check(tree, c.config); err != nil {
+		return nil, Any, typeProblem(err, env.known)
+	}
+	ast.Walk(&tree.Node, loose{})
+	typ := typeOfNature(tree.Node.Nature())
+	if err := optimizer.Optimize(&tree.Node, c.config); err != nil {
+		return nil, Any, typeProblem(err, nil)
+	}
+	program, err := exprc.Compile(tree, c.config)
+	if err != nil {
+		return nil, Any, typeProblem(err, nil)
+	}
+	return program, typ, nil
+}
+
+// environment is what one expression reads, with its types.
+type environment struct {
+	types types.Map
+	known []string // fields of those types, for suggestions
+}
+
+// env gives types to what an expression names.
+func (c *compiler) env(root ast.Node, s *scope) (*environment, *exprProblem) {
+	m := mentioned{bases: map[ast.Node]bool{}, callees: map[ast.Node]bool{}, optional: map[*ast.MemberNode]bool{}, lets: map[string]bool{}}
+	ast.Walk(&root, &m)
+	env := &environment{types: types.Map{}}
+	for _, id := range m.idents {
+		name := id.Value
+		_, function := c.config.Functions[name]
+		switch {
+		case m.callees[id] && (function || c.config.Builtins[name] != nil), m.lets[name]:
+			continue
+		case m.callees[id]:
+			return nil, &exprProblem{message: fmt.Sprintf("there is no function %s%s", name, DidYouMean(name, c.functions()))}
+		case name == "steps" && !m.bases[id]:
+			return nil, &exprProblem{message: "steps needs the name of a node: steps.NAME.output"}
+		case name == "steps":
+			continue
+		case name == "outputs" && !m.bases[id]:
+			if problem := s.wholeOutputs(); problem != nil {
+				return nil, problem
+			}
+		}
+		typ, problem := s.name(name)
+		if problem != nil {
+			return nil, problem
+		}
+		env.types[name] = typ.env()
+		env.known = append(env.known, typ.fieldNames()...)
+		s.reads.name(name)
+	}
+	steps := types.Map{}
+	for _, member := range m.steps {
+		name := member.Property.(*ast.StringNode).Value
+		typ, problem := s.step(name, m.optional[member])
+		if problem != nil {
+			return nil, problem
+		}
+		steps[name] = typ.env()
+		env.known = append(env.known, typ.fieldNames()...)
+		s.reads.step(name)
+	}
+	if len(steps) > 0 {
+		env.types["steps"] = steps
+	}
+	return env, nil
+}
+
+func (c *compiler) functions() []string {
+	return append(slices.Sorted(maps.Keys(c.config.Functions)), slices.Sorted(maps.Keys(c.config.Builtins))...)
+}
+
+// mentioned gathers the names in an expression. Children are visited before their parents.
+type mentioned struct {
+	idents   []*ast.IdentifierNode
+	bases    map[ast.Node]bool // identifiers with a literal field behind: steps.x, outputs.x
+	callees  map[ast.Node]bool
+	steps    []*ast.MemberNode        // steps.NAME
+	optional map[*ast.MemberNode]bool // of those, whether all that follows is ?.
+	lets     map[string]bool
+}
+
+// Visit is called by the walk.
+func (m *mentioned) Visit(n *ast.Node) {
+	switch n := (*n).(type) {
+	case *ast.IdentifierNode:
+		m.idents = append(m.idents, n)
+	case *ast.VariableDeclaratorNode:
+		m.lets[n.Name] = true
+	case *ast.CallNode:
+		m.callees[n.Callee] = true
+	case *ast.MemberNode:
+		if _, literal := n.Property.(*ast.StringNode); !literal {
+			return
+		}
+		if id, ok := n.Node.(*ast.IdentifierNode); ok {
+			if m.bases[id] = true; id.Value == "steps" {
+				m.steps, m.optional[n] = append(m.steps, n), true
+			}
+		}
+		if step, ok := n.Node.(*ast.MemberNode); ok && m.optional[step] && !n.Optional {
+			m.optional[step] = false
+		}
+	}
+}
+
+// loose takes back what the checker concluded where a value may be nil after all: behind ?. and in comparisons, for
+// which the compiler would choose instructions that trust the types.
+type loose struct{}
+
+// Visit is called by the walk.
+func (loose) Visit(n *ast.Node) {
+	switch n := (*n).(type) {
+	case *ast.ChainNode:
+		n.SetNature(nature.Nature{})
+	case *ast.BinaryNode:
+		if n.Operator == "==" || n.Operator == "!=" {
+			n.Left.SetNature(nature.Nature{})
+			n.Right.SetNature(nature.Nature{})
+		}
+	}
+}
+
+func syntaxProblem(err error) *exprProblem {
+	return &exprProblem{message: "this is no expression: " + explain(err), syntax: true}
+}
+
+var unknownField = regexp.MustCompile(`^unknown field (\w+)$`)
+
+func typeProblem(err error, known []string) *exprProblem {
+	message := explain(err)
+	if m := unknownField.FindStringSubmatch(message); m != nil {
+		message = fmt.Sprintf("unknown field %q%s", m[1], DidYouMean(m[1], known))
+	}
+	return &exprProblem{message: message}
+}
+
+var goTypes = strings.NewReplacer(
+	"map[string]interface {}", "object", "[]interface {}", "list", "interface {}", "any",
+	"float64", "number", "int64", "integer", "bool", "boolean", "<nil>", "nil", "unknown", "any")
+
+var goInt = regexp.MustCompile(`\bint\b`)
+
+// explain is an error of expr-lang in the words of this language, without its copy of the source.
+func explain(err error) string {
+	message := err.Error()
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		message = fe.Message
+	}
+	message, _, _ = strings.Cut(message, "\n")
+	if len(message) > maxQuoted {
+		message = strings.ToValidUTF8(message[:maxQuoted], "") + "…"
+	}
+	if strings.HasPrefix(message, "unknown") {
+		return message
+	}
+	return printable(goInt.ReplaceAllString(goTypes.Replace(message), "integer"))
+}

@@ -1,0 +1,149 @@
+package spec
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Pos is a place in a file. Lines and columns count from 1, columns in characters; a zero line means the file as a whole.
+type Pos struct {
+	File   string
+	Line   int
+	Column int
+}
+
+// String is file:line:col, which editors jump to.
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Diagnostic is one problem of a file: where, what was found and what would do.
+type Diagnostic struct {
+	Pos
+	Message string
+	Hint    string // how to mend it; empty where the message says it all
+	Warning bool   // the file is good all the same
+
+	line string // the source line, shortened around the column
+	at   int    // characters of line before the caret
+}
+
+func (d Diagnostic) Error() string {
+	if d.Warning {
+		return fmt.Sprintf("%s: warning: %s", d.Pos, d.Message)
+	}
+	return fmt.Sprintf("%s: %s", d.Pos, d.Message)
+}
+
+// Diagnostics are the problems of a file and of those it includes, sorted by place.
+type Diagnostics []Diagnostic
+
+// maxListed bounds how many problems are written out; the rest are counted.
+const maxListed = 100
+
+// Error lists the problems, a line each.
+func (ds Diagnostics) Error() string {
+	var b strings.Builder
+	for i, d := range ds {
+		if i == maxListed {
+			fmt.Fprintf(&b, "\nand %d more problems", len(ds)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(d.Error())
+	}
+	return b.String()
+}
+
+// Err is the errors among them, nil where there are none but warnings.
+func (ds Diagnostics) Err() error {
+	var bad Diagnostics
+	for _, d := range ds {
+		if !d.Warning {
+			bad = append(bad, d)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return bad
+}
+
+// Write prints each problem with its source line, a caret and the hint.
+func (ds Diagnostics) Write(w io.Writer) error {
+	var b strings.Builder
+	for i, d := range ds {
+		if i == maxListed {
+			fmt.Fprintf(&b, "and %d more problems\n", len(ds)-i)
+			break
+		}
+		fmt.Fprintln(&b, d.Error())
+		if d.line != "" {
+			fmt.Fprintf(&b, "  %s\n  %s^\n", d.line, strings.Repeat(" ", d.at))
+		}
+		if d.Hint != "" {
+			fmt.Fprintf(&b, "  hint: %s\n", d.Hint)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// AsDiagnostics gives the problems in err, if that is what it is.
+func AsDiagnostics(err error) (Diagnostics, bool) {
+	var ds Diagnostics
+	ok := errors.As(err, &ds)
+	return ds, ok
+}
+
+func (ds Diagnostics) sort() Diagnostics {
+	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return slices.CompactFunc(ds, func(a, b Diagnostic) bool { return a.Pos == b.Pos && a.Message == b.Message })
+}
+
+// maxQuoted is how many characters of a source line or a value a message quotes.
+const maxQuoted = 200
+
+// show keeps the part of a source line around the column, with tabs as spaces so that the caret stands right.
+func (d *Diagnostic) show(line string) {
+	line = printable(strings.ReplaceAll(line, "\t", " "))
+	at := d.Column - 1
+	if n := utf8.RuneCountInString(line); n > maxQuoted {
+		runes := []rune(line)
+		from := min(max(0, at-maxQuoted/2), n-maxQuoted)
+		line, at = string(runes[from:from+maxQuoted]), at-from
+	}
+	if at >= 0 && at <= utf8.RuneCountInString(line) {
+		d.line, d.at = line, at
+	}
+}
+
+// quote shortens a text of the file for a message.
+func quote(s string) string {
+	if utf8.RuneCountInString(s) > maxQuoted {
+		s = string([]rune(s)[:maxQuoted]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// printable replaces what could command a terminal: files come from anywhere.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}

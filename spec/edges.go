@@ -1,0 +1,147 @@
+package spec
+
+// Edges are the ways between nodes that stand along edges, known before anything runs.
+type Edges struct {
+	Nodes []*Node
+	Start int      // -1 where the file names no node
+	Out   [][]Edge // by node, in the order written; those that lead nowhere are left out
+	reach [][]bool // reach[i][j]: a way of one edge or more leads from i to j
+	apart [][]bool // apart[i][j]: a way leads from the start to j that does not pass i
+}
+
+// Edges gives the ways between the children that stand along edges.
+func (n *Node) Edges() *Edges {
+	if n.edges == nil {
+		n.edges = newEdges(n)
+	}
+	return n.edges
+}
+
+func newEdges(n *Node) *Edges {
+	g := &Edges{Start: -1}
+	byName := map[string]int{}
+	for _, c := range n.Children {
+		if c.Stand() == AlongEdges {
+			byName[c.Name] = len(g.Nodes)
+			g.Nodes = append(g.Nodes, c)
+		}
+	}
+	if !n.broken {
+		if i, ok := byName[n.Kind.Start(n)]; ok {
+			g.Start = i
+		}
+	}
+	number := 0
+	g.Out = make([][]Edge, len(g.Nodes))
+	for i, c := range g.Nodes {
+		if c.broken {
+			g.Out[i] = nil
+			continue
+		}
+		for _, e := range n.Kind.Next(c) {
+			if j, ok := byName[e.Name]; ok {
+				e.To, e.Number = j, number
+				g.Out[i] = append(g.Out[i], e)
+				number++
+			}
+		}
+	}
+	for i := range g.Nodes {
+		var next []int
+		for _, e := range g.Out[i] {
+			next = append(next, e.To)
+		}
+		g.reach = append(g.reach, g.from(next, -1))
+		g.apart = append(g.apart, g.from([]int{g.Start}, i))
+	}
+	return g
+}
+
+// from marks the nodes that can be reached from some without passing one of them.
+func (g *Edges) from(some []int, avoiding int) []bool {
+	seen := make([]bool, len(g.Nodes))
+	todo := append([]int(nil), some...)
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if i < 0 || i == avoiding || seen[i] {
+			continue
+		}
+		seen[i] = true
+		for _, e := range g.Out[i] {
+			todo = append(todo, e.To)
+		}
+	}
+	return seen
+}
+
+// Reaches tells whether a way of one edge or more leads from node i to node j.
+func (g *Edges) Reaches(i, j int) bool { return g.reach[i][j] }
+
+func (g *Edges) index(n *Node) int {
+	for i, c := range g.Nodes {
+		if c == n {
+			return i
+		}
+	}
+	return -1
+}
+
+// dominates tells whether every way from the start to j passes i.
+func (g *Edges) dominates(i, j int) bool { return i != j && !g.apart[i][j] }
+
+// sure tells whether node i has run whenever the graph has ended: it is on every way to where that can be, or follows
+// by edges that are always taken from a node that surely runs.
+func (g *Edges) sure(i int) bool {
+	if g.Start < 0 || i != g.Start && !g.reach[g.Start][i] {
+		return false
+	}
+	onEveryWay := true
+	for j := range g.Nodes {
+		if len(g.Out[j]) == 0 && i != j && g.apart[i][j] {
+			onEveryWay = false
+		}
+	}
+	return onEveryWay || g.always()[i]
+}
+
+// always marks the nodes that follow from the start by edges that are always taken.
+func (g *Edges) always() []bool {
+	seen := make([]bool, len(g.Nodes))
+	todo := []int{g.Start}
+	for len(todo) > 0 {
+		k := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		for _, e := range g.Out[k] {
+			if !e.Only {
+				todo = append(todo, e.To)
+			}
+		}
+	}
+	return seen
+}
+
+// delivered is the type of what a node receives: known where a single edge leads to it.
+func (n *Node) delivered(child *Node) Type {
+	g := n.Edges()
+	k := g.index(child)
+	var from []*Node
+	for i := range g.Nodes {
+		for _, e := range g.Out[i] {
+			if e.To == k {
+				from = append(from, g.Nodes[i])
+			}
+		}
+	}
+	switch {
+	case k == g.Start && len(from) == 0:
+		return n.prev
+	case k != g.Start && len(from) == 1:
+		return from[0].After()
+	}
+	return Any
+}

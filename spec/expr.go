@@ -1,0 +1,370 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/vm"
+)
+
+// Expr is something in a file that is worked out when the pipeline runs: an expression, a text with ${{ }}, or data
+// that holds such texts. It does not change and many runs may evaluate it at once.
+type Expr struct {
+	Pos   Pos
+	form  exprForm
+	tree  *tree
+	want  Type
+	node  *Node    // whose field it is; nil in the header
+	under []*Field // from the node's or header's own field inwards
+	lines []string // of its file
+
+	source string // of code and templates
+	typ    Type
+	root   term
+	names  []string // what it reads, sorted, steps left out
+	steps  []string // the steps that it reads, sorted
+}
+
+type exprForm uint8
+
+const (
+	codeForm exprForm = iota
+	templateForm
+	dataForm
+)
+
+// Env is what expressions read.
+type Env interface {
+	// Value is what a name stands for now, nil where that is nothing.
+	Value(name string) any
+	// Step is what steps.NAME stands for now, nil while the node has no result.
+	Step(name string) any
+}
+
+// Values is an [Env] that is data: the names, and under "steps" what is known of nodes by name.
+type Values map[string]any
+
+// Value gives a name's value.
+func (v Values) Value(name string) any { return v[name] }
+
+// Step gives what is known of a node.
+func (v Values) Step(name string) any {
+	steps, _ := v["steps"].(map[string]any)
+	return steps[name]
+}
+
+// Collect gathers from env what some expressions read, so that they can be evaluated elsewhere or later; nil where they
+// read nothing.
+func Collect(env Env, names, steps []string) Values {
+	if len(names) == 0 && len(steps) == 0 {
+		return nil
+	}
+	vars := make(Values, len(names)+1)
+	for _, n := range names {
+		vars[n] = env.Value(n)
+	}
+	if len(steps) > 0 {
+		results := make(map[string]any, len(steps))
+		for _, n := range steps {
+			results[n] = env.Step(n)
+		}
+		vars["steps"] = results
+	}
+	return vars
+}
+
+// Type is what is known of the value.
+func (x *Expr) Type() Type { return x.typ }
+
+// Reads lists the names and the steps that the value depends on, each sorted.
+func (x *Expr) Reads() (names, steps []string) { return x.names, x.steps }
+
+// Source is an expression or a template as it is written; empty for data.
+func (x *Expr) Source() string { return x.source }
+
+// Constant is the value of a text or of data that holds no expression.
+func (x *Expr) Constant() (any, bool) {
+	c, ok := x.root.(constant)
+	return c.value, ok
+}
+
+// Prefix is the text before the first expression in a template; whole tells whether that is all of it.
+func (x *Expr) Prefix() (text string, whole bool) {
+	switch t := x.root.(type) {
+	case constant:
+		return AsText(t.value), true
+	case template:
+		if c, ok := t[0].(constant); ok {
+			return AsText(c.value), false
+		}
+	}
+	return "", false
+}
+
+// EvalError is an expression that failed when it ran.
+type EvalError struct {
+	Pos     Pos
+	Message string
+}
+
+func (e *EvalError) Error() string { return e.Message }
+
+// Eval works out the value, canonical. Its error is an [*EvalError].
+func (x *Expr) Eval(env Env) (any, error) {
+	if c, ok := x.root.(constant); ok {
+		return c.value, nil
+	}
+	vars, whole := env.(Values)
+	if !whole {
+		vars = Collect(env, x.names, x.steps)
+	}
+	v, err := x.root.eval(vars)
+	if err != nil {
+		return nil, x.fail(err)
+	}
+	if v, err = Canonical(v); err != nil {
+		return nil, x.fail(err)
+	}
+	if !x.want.admits(v) {
+		return nil, x.fail(fmt.Errorf("it must give %s, not %s", x.want, quote(AsText(v))))
+	}
+	return v, nil
+}
+
+// fail puts the place into an error, once.
+func (x *Expr) fail(err error) error {
+	var at *EvalError
+	if errors.As(err, &at) {
+		return at
+	}
+	return &EvalError{x.Pos, err.Error()}
+}
+
+// term is a part of an [Expr].
+type term interface {
+	eval(vars map[string]any) (any, error)
+}
+
+type constant struct{ value any }
+
+func (c constant) eval(map[string]any) (any, error) { return c.value, nil }
+
+// code is one compiled expression.
+type code struct {
+	pos     Pos
+	program *vm.Program
+}
+
+func (c code) eval(vars map[string]any) (any, error) {
+	v, err := vm.Run(c.program, vars)
+	if err != nil {
+		return nil, &EvalError{c.pos, explain(err)}
+	}
+	return v, nil
+}
+
+// template is text with expressions between.
+type template []term
+
+func (t template) eval(vars map[string]any) (any, error) {
+	var b strings.Builder
+	for _, part := range t {
+		v, err := part.eval(vars)
+		if err == nil {
+			v, err = Canonical(v)
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.WriteString(AsText(v))
+	}
+	return b.String(), nil
+}
+
+type listTerm []term
+
+func (l listTerm) eval(vars map[string]any) (any, error) {
+	out := make([]any, len(l))
+	for i, part := range l {
+		var err error
+		if out[i], err = part.eval(vars); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+type objectTerm struct {
+	keys  []string
+	parts []term
+}
+
+func (o objectTerm) eval(vars map[string]any) (any, error) {
+	out := make(map[string]any, len(o.keys))
+	for i, part := range o.parts {
+		v, err := part.eval(vars)
+		if err != nil {
+			return nil, err
+		}
+		out[o.keys[i]] = v
+	}
+	return out, nil
+}
+
+// compile makes the expression ready to run, within what a scope lets it read.
+func (x *Expr) compile(c *compiler, s *scope) {
+	s.reads = reads{}
+	switch x.form {
+	case codeForm:
+		x.root, x.typ = x.code(c, s, x.tree.text, x.tree.start(x.lines))
+	case templateForm:
+		x.root, x.typ = x.template(c, s, x.tree)
+	case dataForm:
+		x.root, x.typ = x.data(c, s, x.tree), typeOfData(x.tree)
+	}
+	x.names, x.steps = s.reads.sorted()
+	x.source = x.tree.text
+	x.tree, x.lines = nil, nil
+}
+
+func (x *Expr) code(c *compiler, s *scope, src string, at Pos) (term, Type) {
+	program, typ, problem := c.compile(src, s)
+	if problem == nil && !fits(typ, x.want) {
+		problem = &exprProblem{message: fmt.Sprintf("it must give %s, not %s", x.want, typ)}
+	}
+	if problem != nil {
+		if problem.hint == "" && problem.syntax && x.tree.plain && x.tree.comment != "" {
+			problem.hint = "YAML reads \" #\" as the start of a comment; quote the expression"
+		}
+		s.report(at, problem.hint, problem.message)
+		return constant{}, Any
+	}
+	return code{at, program}, typ
+}
+
+func fits(typ, want Type) bool {
+	return want.base == anyBase || typ.base == anyBase || typ.base == want.base || want.base == numberBase && typ.base == integerBase
+}
+
+// template compiles a text. One that is a single ${{ }} gives the expression's own value.
+func (x *Expr) template(c *compiler, s *scope, t *tree) (term, Type) {
+	parts, err := splitTemplate(t.text)
+	if err != nil {
+		s.report(t.start(x.lines), "", err.Error())
+		return constant{}, Any
+	}
+	var out template
+	places := t.marks(x.lines)
+	for _, p := range parts {
+		if !p.code {
+			out = append(out, constant{p.text})
+			continue
+		}
+		at := t.Pos
+		if p.mark < len(places) {
+			at = places[p.mark]
+		}
+		part, typ := x.code(c, s, p.text, at)
+		if len(parts) == 1 {
+			return part, typ
+		}
+		out = append(out, part)
+	}
+	if len(out) == 0 {
+		return constant{""}, String
+	}
+	if len(out) == 1 {
+		return out[0], String
+	}
+	return out, String
+}
+
+// data compiles a list or mapping. Parts without expressions stay as they are.
+func (x *Expr) data(c *compiler, s *scope, t *tree) term {
+	switch {
+	case t.form == listForm:
+		out := make(listTerm, len(t.items))
+		for i, item := range t.items {
+			out[i] = x.data(c, s, item)
+		}
+		return out.folded()
+	case t.form == mappingForm && t.braces:
+		s.report(t.Pos, "YAML reads {{ }} as a mapping; write ${{ }}", "a mapping cannot be a key")
+		return constant{}
+	case t.form == mappingForm:
+		var out objectTerm
+		for _, p := range t.pairs {
+			out.keys = append(out.keys, p.key.text)
+			out.parts = append(out.parts, x.data(c, s, p.value))
+		}
+		return out.folded()
+	case t.isText() && strings.Contains(t.text, "${{"):
+		part, _ := x.template(c, s, t)
+		return part
+	case t.isText() && t.plain && s.looksKnown(t.text):
+		s.report(t.Pos, fmt.Sprintf("write ${{ %s }} for its value, ${{ %q }} for the text", t.text, t.text), fmt.Sprintf("%s is text here, not an expression", t.text))
+	}
+	return constant{t.data()}
+}
+
+func (l listTerm) folded() term {
+	values := make([]any, len(l))
+	for i, part := range l {
+		c, ok := part.(constant)
+		if !ok {
+			return l
+		}
+		values[i] = c.value
+	}
+	return constant{values}
+}
+
+func (o objectTerm) folded() term {
+	values := make(map[string]any, len(o.keys))
+	for i, part := range o.parts {
+		c, ok := part.(constant)
+		if !ok {
+			return o
+		}
+		values[o.keys[i]] = c.value
+	}
+	return constant{values}
+}
+
+// typeOfData knows of written data only that it is a list or an object.
+func typeOfData(t *tree) Type {
+	if t.form == listForm {
+		return ListOf(Any)
+	}
+	return Type{base: objectBase, open: true}
+}
+
+// reads gathers what an expression reads.
+type reads struct{ names, steps map[string]bool }
+
+func (r *reads) name(n string) {
+	if r.names == nil {
+		r.names = map[string]bool{}
+	}
+	r.names[n] = true
+}
+
+func (r *reads) step(n string) {
+	if r.steps == nil {
+		r.steps = map[string]bool{}
+	}
+	r.steps[n] = true
+}
+
+func (r *reads) sorted() (names, steps []string) { return sortedKeys(r.names), sortedKeys(r.steps) }
+
+func sortedKeys(m map[string]bool) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,308 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Pipeline is a pipeline file that was read and checked, with those that it includes.
+type Pipeline struct {
+	File    string // as in messages
+	Name    string
+	Header  *Object
+	Root    *Node
+	Finally *Node   // nil where there is none
+	Input   *Schema // nil: anything
+	Params  []Param
+	Output  *Expr // nil: the root's output
+	Type    Type  // of its output
+
+	nodes  []*Node // in document order
+	exprs  []*Expr // of the header
+	env    []string
+	secret []string
+	used   map[Pos]bool // entries of sections that something names
+	names  map[string]*Node
+	needs  []Need
+}
+
+// Param is a declared parameter.
+type Param struct {
+	Name     string
+	Schema   *Schema
+	Default  any
+	Required bool // it has no default
+	Summary  string
+	Pos      Pos
+}
+
+// Nodes are all nodes of the file in document order, those of included files not among them.
+func (p *Pipeline) Nodes() []*Node { return p.nodes }
+
+// Env are the environment variables that the file's expressions may read; Secrets those whose values are masked.
+func (p *Pipeline) Env() []string { return p.env }
+
+// Secrets are the declared environment variables whose values must not be shown.
+func (p *Pipeline) Secrets() []string { return p.secret }
+
+const (
+	maxFile     = 10 << 20 // bytes of one file
+	maxIncludes = 20       // files within files
+)
+
+// Option changes how a file is loaded.
+type Option func(*loader)
+
+// AllowRead lets files include others outside the root file's folder: those at or below a path, all where there is
+// no path.
+func AllowRead(paths ...string) Option {
+	return func(l *loader) { l.anywhere, l.allowed = l.anywhere || len(paths) == 0, append(l.allowed, paths...) }
+}
+
+// Load reads a pipeline file and what it includes, from the file's folder alone. The pipeline is nil where the
+// diagnostics hold an error. It starts no process and opens no socket.
+func Load(file string, lang *Language, opts ...Option) (*Pipeline, Diagnostics) {
+	l := newLoader(filepath.Dir(file), lang, opts)
+	defer l.close()
+	src, err := readFile(file, os.Stat, os.Open) // the user named it, so a link may lead anywhere
+	if err != nil {
+		return nil, Diagnostics{{Pos: Pos{File: file}, Message: reason(err)}}
+	}
+	return l.load(file, filepath.Base(file), src)
+}
+
+// Parse is Load for a file whose text is known; name is what messages call it, folder where its includes are.
+func Parse(name, folder string, src []byte, lang *Language, opts ...Option) (*Pipeline, Diagnostics) {
+	l := newLoader(folder, lang, opts)
+	defer l.close()
+	return l.load(name, name, src)
+}
+
+// loader reads the files of one pipeline.
+type loader struct {
+	lang     *Language
+	folder   string
+	root     *os.Root // folder, opened when first needed
+	anywhere bool
+	allowed  []string
+	open     []string             // the files being read, outermost first
+	done     map[string]*Pipeline // nil for a file that has errors
+	lines    map[string][]string
+	problems Diagnostics
+	compiler *compiler
+}
+
+func newLoader(folder string, lang *Language, opts []Option) *loader {
+	l := &loader{lang: lang, folder: folder, done: map[string]*Pipeline{}, lines: map[string][]string{}, compiler: newCompiler()}
+	for _, o := range opts {
+		o(l)
+	}
+	return l
+}
+
+func (l *loader) close() {
+	if l.root != nil {
+		l.root.Close()
+	}
+}
+
+func (l *loader) report(d Diagnostic) {
+	if lines := l.lines[d.File]; d.Line > 0 && d.Line <= len(lines) {
+		d.show(strings.TrimRight(lines[d.Line-1], "\r"))
+	}
+	l.problems = append(l.problems, d)
+}
+
+// count is how many errors there are so far.
+func (l *loader) count() int {
+	n := 0
+	for _, d := range l.problems {
+		if !d.Warning {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *loader) load(name, key string, src []byte) (*Pipeline, Diagnostics) {
+	p := l.pipeline(name, path.Clean(filepath.ToSlash(key)), src)
+	return p, l.problems.sort()
+}
+
+// pipeline reads one file. Its own problems, and those of its includes, make it nil.
+func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
+	before := l.count()
+	l.open = append(l.open, key)
+	defer func() { l.open = l.open[:len(l.open)-1] }()
+	p := &Pipeline{File: name, Name: nameFrom(strings.TrimSuffix(path.Base(key), path.Ext(key))), used: map[Pos]bool{}, names: map[string]*Node{}}
+	if err := textual(src); err != nil {
+		l.report(Diagnostic{Pos: Pos{File: name}, Message: err.Error()})
+		return nil
+	}
+	l.lines[name] = strings.Split(string(src), "\n")
+	if t := treeOf(name, src, l.report); t != nil {
+		r := &reader{load: l, p: p, lines: l.lines[name], names: p.names}
+		r.file(t)
+		if p.Root != nil {
+			(&checker{reader: r}).check()
+		}
+	}
+	if l.count() > before || p.Root == nil {
+		return nil
+	}
+	return p
+}
+
+// textual refuses what is no text.
+func textual(src []byte) error {
+	if !utf8.Valid(src) {
+		return errors.New("the file is not UTF-8 text")
+	}
+	if i := slices.Index(src, 0); i >= 0 {
+		return errors.New("the file holds a NUL byte: it is no text")
+	}
+	return nil
+}
+
+// include reads the file that a node names.
+func (r *reader) include(t *tree) *Pipeline {
+	l := r.load
+	name := filepath.FromSlash(t.text)
+	key := name
+	if !filepath.IsAbs(name) {
+		key = filepath.Join(filepath.Dir(l.open[len(l.open)-1]), name)
+	}
+	key = path.Clean(filepath.ToSlash(key))
+	if i := slices.Index(l.open, key); i >= 0 {
+		r.problem(t, "", "%s includes itself: %s", quote(t.text), strings.Join(append(slices.Clone(l.open[i:]), key), " -> "))
+		return nil
+	}
+	if len(l.open) > maxIncludes {
+		r.problem(t, "", "files are included more than %d deep", maxIncludes)
+		return nil
+	}
+	if p, read := l.done[key]; read {
+		return p
+	}
+	l.done[key] = nil
+	src, err := l.read(key)
+	if err != nil {
+		hint := ""
+		if errors.Is(err, errOutside) {
+			hint = fmt.Sprintf("allow it with --allow-read=%s", filepath.Join(l.folder, key))
+		}
+		r.problem(t, hint, "including %s: %s", quote(t.text), reason(err))
+		return nil
+	}
+	p := l.pipeline(filepath.Join(filepath.Dir(r.p.File), name), key, src)
+	l.done[key] = p
+	return p
+}
+
+var errOutside = errors.New("the file is outside of the first file's folder")
+
+// read gives the bytes of a file below the folder, or of one that the user allowed.
+func (l *loader) read(key string) ([]byte, error) {
+	name := filepath.FromSlash(key)
+	if l.root == nil {
+		root, err := os.OpenRoot(l.folder)
+		if err != nil {
+			return nil, err
+		}
+		l.root = root
+	}
+	if filepath.IsLocal(name) {
+		src, err := readFile(name, l.root.Stat, l.root.Open)
+		if err == nil || errors.Is(err, fs.ErrNotExist) || !l.readable(name) {
+			return src, err
+		}
+	} else if !l.readable(name) {
+		return nil, errOutside
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(l.folder, name)
+	}
+	return readFile(name, os.Stat, os.Open)
+}
+
+// readFile reads a regular file of a bounded size. It looks before it opens: opening a FIFO would wait for a writer.
+func readFile(name string, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error)) ([]byte, error) {
+	info, err := stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	f, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(src) > maxFile {
+		err = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+	}
+	return src, err
+}
+
+// readable tells whether the user allowed to read a file outside the folder.
+func (l *loader) readable(name string) bool {
+	if l.anywhere {
+		return true
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(l.folder, name)
+	}
+	for _, a := range l.allowed {
+		if Within(name, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Within tells whether a path is another one or lies below it, links resolved where the files exist.
+func Within(name, folder string) bool {
+	resolve := func(p string) string {
+		if abs, err := filepath.Abs(p); err == nil {
+			p = abs
+		}
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			p = real
+		}
+		return p
+	}
+	rel, err := filepath.Rel(resolve(folder), resolve(name))
+	return err == nil && (rel == "." || filepath.IsLocal(rel))
+}
+
+// reason is an error of the file system without the call that met it.
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// ParseValue reads one value written as YAML or JSON, canonical.
+func ParseValue(text string) (any, error) {
+	if v, err := ParseJSON(text); err == nil {
+		return v, nil
+	}
+	var problems Diagnostics
+	t := treeOf("value", []byte(text), func(d Diagnostic) { problems = append(problems, d) })
+	if problems != nil {
+		return nil, errors.New(problems[0].Message)
+	}
+	return t.data(), nil
+}

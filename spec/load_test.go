@@ -1,0 +1,206 @@
+package spec
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// folder writes files below a new folder.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, src := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestIncludes(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"main/p.yaml":      "seq: [{flow: ./sub/a.yaml}, {flow: b.yaml}]",
+		"main/sub/a.yaml":  "flow: ../b.yaml",
+		"main/b.yaml":      "set: input",
+		"main/typed.yaml":  "seq: [{flow: t.yaml, with: {n: 1}}, {set: prev.x}]",
+		"main/t.yaml":      "params: {n: {type: integer}}\ninput: any\noutput: 'params.n + 1'\nset: prev",
+		"main/out.yaml":    "flow: ../secret.yaml",
+		"main/abs.yaml":    "flow: /etc/passwd",
+		"main/loop.yaml":   "flow: loop2.yaml",
+		"main/loop2.yaml":  "flow: sub/../loop.yaml",
+		"main/missing.yml": "flow: nowhere.yaml",
+		"main/broken.yaml": "seq: [{flow: bad.yaml}, {flow: bad.yaml}]",
+		"main/bad.yaml":    "sett: 1",
+		"main/folder.yaml": "flow: sub",
+		"main/with.yaml":   "flow: t.yaml\nwith: {m: 2}",
+		"main/type.yaml":   "flow: t.yaml\nwith: {n: two}",
+		"main/none.yaml":   "flow: t.yaml",
+		"secret.yaml":      "set: 1",
+	})
+	if err := os.Symlink(filepath.Join(dir, "secret.yaml"), filepath.Join(dir, "main", "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main", "links.yaml"), []byte("flow: link.yaml"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ file, want string }{
+		"from folders around":       {"p.yaml", ""},
+		"a type of another file":    {"typed.yaml", `typed.yaml:1:43: type integer has no field x`},
+		"outside of the folder":     {"out.yaml", `out.yaml:1:7: including "../secret.yaml": the file is outside of the first file's folder`},
+		"an absolute path":          {"abs.yaml", `abs.yaml:1:7: including "/etc/passwd": the file is outside`},
+		"a link that leads outside": {"links.yaml", `links.yaml:1:7: including "link.yaml": path escapes`},
+		"a circle":                  {"loop.yaml", `includes itself: loop.yaml -> loop2.yaml -> loop.yaml`},
+		"a file that is not there":  {"missing.yml", `missing.yml:1:7: including "nowhere.yaml": no such file`},
+		"a folder":                  {"folder.yaml", `folder.yaml:1:7: including "sub": it is not a regular file`},
+		"a broken file, told once":  {"broken.yaml", `bad.yaml:1:1: unknown key "sett", did you mean "set"?`},
+		"a param it does not have":  {"with.yaml", `t.yaml has no param "m"`},
+		"a param of another type":   {"type.yaml", `type.yaml:2:11: n must be integer, not string`},
+		"a param left out":          {"none.yaml", `t.yaml needs the param n`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, diagnostics := Load(filepath.Join(dir, "main", tt.file), tiny())
+			if tt.want == "" {
+				if p == nil {
+					t.Fatal(diagnostics)
+				}
+				return
+			}
+			got := strings.ReplaceAll(diagnostics.Error(), filepath.Join(dir, "main")+string(filepath.Separator), "")
+			if p != nil || !strings.Contains(got, tt.want) {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllowRead(t *testing.T) {
+	dir := folder(t, map[string]string{"main/p.yaml": "flow: ../lib/a.yaml", "lib/a.yaml": "set: 1", "other/x.yaml": ""})
+	file := filepath.Join(dir, "main", "p.yaml")
+	tests := map[string]struct {
+		opts []Option
+		ok   bool
+	}{
+		"nothing":        {nil, false},
+		"the file":       {[]Option{AllowRead(filepath.Join(dir, "lib", "a.yaml"))}, true},
+		"its folder":     {[]Option{AllowRead(filepath.Join(dir, "lib"))}, true},
+		"another folder": {[]Option{AllowRead(filepath.Join(dir, "other"))}, false},
+		"a part of name": {[]Option{AllowRead(filepath.Join(dir, "li"))}, false},
+		"all":            {[]Option{AllowRead()}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if p, diagnostics := Load(file, tiny(), tt.opts...); (p != nil) != tt.ok {
+				t.Errorf("loaded %v: %v", p != nil, diagnostics)
+			}
+		})
+	}
+}
+
+func TestFilesThatAreNoText(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"nul.yaml":    "set: \"a\x00b\"",
+		"latin.yaml":  "set: '\xe4'",
+		"empty.yaml":  "",
+		"note.yaml":   "# nothing\n",
+		"two.yaml":    "set: 1\n---\nset: 2\n",
+		"list.yaml":   "- set: 1",
+		"bom.yaml":    "\ufeffset: 1\r\nname: x\r\n",
+		"broken.yaml": "set: [",
+		"tabs.yaml":   "seq:\n\t- set: 1\n",
+		"self.yaml":   "set: &a [*a]",
+		"tag.yaml":    "set: !!python/object {a: 1}",
+		"big.yaml":    "set: '" + strings.Repeat("x", maxFile) + "'",
+	})
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo.yaml"), 0o600); err != nil {
+		t.Skipf("no FIFO to be had: %v", err)
+	}
+	tests := map[string]string{
+		"nul.yaml":    "nul.yaml: the file holds a NUL byte",
+		"latin.yaml":  "latin.yaml: the file is not UTF-8 text",
+		"empty.yaml":  "empty.yaml:1:1: the file is empty",
+		"note.yaml":   "note.yaml:1:1: the file is empty",
+		"two.yaml":    "two.yaml:2:1: a file holds one YAML document",
+		"list.yaml":   "list.yaml:1:1: a pipeline is a mapping",
+		"bom.yaml":    "",
+		"broken.yaml": "broken.yaml:1:1: this is not YAML",
+		"tabs.yaml":   "tabs.yaml:2:2: this is not YAML",
+		"self.yaml":   `self.yaml:1:10: the anchor "a" holds itself`,
+		"tag.yaml":    "tag.yaml:1:6: explicit YAML tags",
+		"big.yaml":    "big.yaml: it is larger than 10 MiB",
+		"fifo.yaml":   "fifo.yaml: it is not a regular file",
+		"absent.yaml": "absent.yaml: no such file or directory",
+	}
+	for file, want := range tests {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			p, diagnostics := Load(filepath.Join(dir, file), tiny())
+			got := strings.ReplaceAll(diagnostics.Error(), dir+string(filepath.Separator), "")
+			if (p != nil) != (want == "") || !strings.HasPrefix(got, want) {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestAnchors(t *testing.T) {
+	p := parse(t, `
+x-base: &base {when: true, name: kept}
+x-more: &more {on_error: continue}
+seq:
+  - {<<: *base, name: a, set: 1}
+  - {<<: [*base, *more], name: b, set: 2}
+  - {name: c, set: &list [1, 2]}
+  - {name: d, set: *list}
+`)
+	nodes := p.Root.Nodes("seq")
+	if !nodes[0].Has("when") || nodes[0].Name != "a" || nodes[1].Text("on_error") != "continue" {
+		t.Error("a merge key does not give its keys, or takes the place of the node's own")
+	}
+	if got, _ := nodes[3].Expr("set").Constant(); AsJSON(got) != "[1,2]" {
+		t.Errorf("an alias gives %v", got)
+	}
+}
+
+// A bomb of aliases stays small: it is refused before it is expanded.
+func TestAliasBomb(t *testing.T) {
+	src := "x-a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	for c := 'b'; c < 'k'; c++ {
+		src += fmt.Sprintf("x-%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c, ", c-1), 9), c-1)
+	}
+	p, diagnostics := Parse("p.yaml", ".", []byte(src+"set: 1\n"), tiny())
+	if p != nil || !strings.Contains(diagnostics.Error(), "aliases add more than") {
+		t.Errorf("got %v", diagnostics)
+	}
+}
+
+// Problems of several files come sorted, each below its place with its own source line.
+func TestDiagnosticsWrite(t *testing.T) {
+	dir := folder(t, map[string]string{"p.yaml": "seq:\n  - flow: a.yaml\n  - sett: \"\u202eabc\"\n", "a.yaml": "set: zebra\n"})
+	_, diagnostics := Load(filepath.Join(dir, "p.yaml"), tiny())
+	var b strings.Builder
+	if err := diagnostics.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.ReplaceAll(b.String(), dir+string(filepath.Separator), "")
+	want := `a.yaml:1:6: unknown name zebra
+  set: zebra
+       ^
+p.yaml:3:5: unknown key "sett", did you mean "set"?
+    - sett: "�abc"
+      ^
+`
+	if want = strings.ReplaceAll(want, `\uFFFD`, "\uFFFD"); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}

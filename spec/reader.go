@@ -1,0 +1,294 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// reader turns the tree of one file into a pipeline. It reports what is wrong and goes on.
+type reader struct {
+	load   *loader
+	p      *Pipeline
+	lines  []string
+	node   *Node    // whose fields are being read; nil in the header
+	path   []*Field // from the node's or header's own field inwards
+	ends   []func() // what can be said only when the whole file is known
+	names  map[string]*Node
+	inside bool // in a file that another includes
+}
+
+func (r *reader) problemAt(at Pos, hint, format string, args ...any) {
+	r.load.report(Diagnostic{Pos: at, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (r *reader) problem(t *tree, hint, format string, args ...any) {
+	r.problemAt(t.Pos, hint, format, args...)
+}
+
+// refuse reports a problem in place of a value.
+func (r *reader) refuse(t *tree, hint, format string, args ...any) any {
+	r.problem(t, hint, format, args...)
+	return nil
+}
+
+func (r *reader) later(f func()) { r.ends = append(r.ends, f) }
+
+// file reads a whole file: its root mapping is the header and the root node in one.
+func (r *reader) file(t *tree) {
+	if t.form != mappingForm {
+		r.problem(t, "", "a pipeline is a mapping with a kind of node and a header, not %s", t.what())
+		return
+	}
+	header := r.load.lang.Header
+	r.p.Header = r.object(t, header)
+	for i := range header {
+		if v := t.get(header[i].Name); v != nil {
+			r.field(r.p.Header, &header[i], v)
+		}
+	}
+	r.complete(r.p.Header, t, "the header", header, nil)
+	if name := r.p.Header.Text(nameField); name != "" {
+		r.p.Name = name
+	}
+	r.p.Root = r.child(t, nil, nil, 0)
+	for _, f := range r.ends {
+		f()
+	}
+}
+
+func (r *reader) object(t *tree, fields []Field) *Object {
+	return &Object{Pos: t.Pos, fields: fields, values: map[string]any{}, places: map[string]Pos{}}
+}
+
+// field reads the value of one field into o.
+func (r *reader) field(o *Object, f *Field, t *tree) {
+	r.path = append(r.path, f)
+	if v := r.value(f.Form, t, f); v != nil {
+		o.values[f.Name] = v
+	}
+	o.places[f.Name] = t.Pos
+	r.path = r.path[:len(r.path)-1]
+}
+
+// value reads a value, or says that it is of the wrong form.
+func (r *reader) value(form Form, t *tree, f *Field) any {
+	if t.refused {
+		return nil
+	}
+	if form.takes(t) {
+		return form.read(r, t, f)
+	}
+	hint := ""
+	switch {
+	case t.braces:
+		hint = "YAML reads {{ }} as a mapping; write ${{ }}"
+	case t.isText() && (Whole{}).takes(unquoted(t)) && form.takes(unquoted(t)):
+		hint = "numbers are not quoted"
+	case t.form != scalarForm && strings.HasPrefix(form.String(), "text"):
+		hint = "write text; a text that looks like a list or mapping needs quotes"
+	}
+	return r.refuse(t, hint, "%s must be %s, not %s", f.Name, form, t.what())
+}
+
+// unquoted is a quoted scalar as it would be without its quotes, if that is a number.
+func unquoted(t *tree) *tree {
+	if decimal.MatchString(t.text) {
+		return &tree{Pos: t.Pos, text: t.text, tag: "!!int"}
+	}
+	return t
+}
+
+// complete reports fields that are missing and rules that do not hold.
+func (r *reader) complete(o *Object, t *tree, what string, fields []Field, rules []Rule) {
+	for _, f := range fields {
+		if _, seen := o.places[f.Name]; f.Required && !seen {
+			r.problem(t, "", "%s needs %s: %s", what, f.Name, f.Form)
+		}
+	}
+	written := func(name string) bool { _, ok := o.places[name]; return ok }
+	for _, rule := range rules {
+		if len(rule.AnyOf) > 0 && !slices.ContainsFunc(rule.AnyOf, written) {
+			r.problem(t, "", "%s", rule.Message)
+		}
+		if len(rule.NotBoth) > 0 && !slices.ContainsFunc(rule.NotBoth, func(n string) bool { return !written(n) }) {
+			r.problemAt(o.places[rule.NotBoth[len(rule.NotBoth)-1]], "", "%s", rule.Message)
+		}
+	}
+}
+
+// child reads a node that stands in field f of the node being read; nil for a root.
+func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
+	if t.form != mappingForm || t.braces {
+		hint := ""
+		if t.form == listForm {
+			hint = "a list of nodes stands below chain: or parallel:"
+		}
+		r.problem(t, hint, "a node is a mapping with a kind, not %s", t.what())
+		return nil
+	}
+	n := &Node{Parent: r.node, Field: f, Index: index, Pipeline: r.p, Order: len(r.p.nodes)}
+	n.Kind = r.kindOf(t, n, extra)
+	if n.Kind == nil {
+		if r.node != nil {
+			r.node.broken = true
+		}
+		return nil
+	}
+	r.p.nodes = append(r.p.nodes, n)
+	outer, path := r.node, r.path
+	r.node, r.path = n, nil
+	defer func() { r.node, r.path = outer, path }()
+
+	fields := n.Kind.all
+	if len(extra) > 0 {
+		fields = append(slices.Clone(fields), extra...)
+	}
+	n.Object = r.object(t, fields)
+	for _, p := range t.pairs {
+		if own := field(fields, p.key.text); own != nil && !(n.root() && field(r.load.lang.Header, own.Name) != nil) {
+			r.field(n.Object, own, p.value)
+		}
+	}
+	n.broken = n.broken || n.lacks()
+	r.complete(n.Object, t, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules))
+	r.children(n)
+	switch {
+	case n.root():
+		n.Name = r.p.Name
+	case n.Name == "" && n.Has(nameField):
+		n.Name = n.Text(nameField)
+		r.name(n, n.Place(nameField))
+	}
+	if n.Kind.Check != nil && !n.broken {
+		r.later(func() {
+			n.Kind.Check(n, func(field, hint, message string) { r.problemAt(n.Place(field), hint, "%s", message) })
+		})
+	}
+	return n
+}
+
+func (n *Node) root() bool { return n.Field == nil }
+
+// lacks tells whether a value that was written was refused, or one that is required is not there.
+func (o *Object) lacks() bool {
+	for _, f := range o.fields {
+		_, written := o.places[f.Name]
+		_, kept := o.values[f.Name]
+		if written && !kept || f.Required && !kept {
+			return true
+		}
+	}
+	return false
+}
+
+// children gathers the nodes of all fields, in the order of the shape's fields.
+func (r *reader) children(n *Node) {
+	for i := range n.fields {
+		switch v := n.values[n.fields[i].Name].(type) {
+		case *Node:
+			n.Children = append(n.Children, v)
+		case []*Node:
+			n.Children = append(n.Children, v...)
+		}
+	}
+}
+
+// name enters a node's name, which is unique in its file.
+func (r *reader) name(n *Node, at Pos) {
+	if first := r.names[n.Name]; first != nil {
+		r.problemAt(at, "", "the name %s is taken by the node on line %d", quote(n.Name), first.Pos.Line)
+		return
+	}
+	r.names[n.Name] = n
+}
+
+// kindOf finds the one kind among the keys of a mapping, and reports the keys that have no business there.
+func (r *reader) kindOf(t *tree, n *Node, extra []Field) *Shape {
+	var shape *Shape
+	var at *tree
+	for _, p := range t.pairs {
+		k := r.load.lang.Kind(p.key.text)
+		switch {
+		case k == nil:
+		case shape == nil:
+			shape, at = k, p.key
+		default:
+			r.problem(p.key, "move one of them to a node of its own", "a node has one kind: %q (line %d) and %q are both here", shape.Name, at.Line, k.Name)
+		}
+	}
+	guessed := false
+	if shape == nil {
+		for _, p := range t.pairs {
+			if !r.known(p.key.text, n, nil, extra) {
+				if near := nearest(p.key.text, r.load.lang.kindNames()); near != "" && !guessed {
+					shape, guessed = r.load.lang.Kind(near), true
+				}
+			}
+		}
+	}
+	foreign := false
+	for _, p := range t.pairs {
+		if key := p.key.text; r.load.lang.Kind(key) == nil && !r.known(key, n, shape, extra) {
+			foreign = true
+			r.unknownKey(p.key, n, shape, extra)
+		}
+	}
+	if shape == nil && !foreign || shape == nil && n.root() {
+		r.problem(t, "", "a node needs exactly one of: %s", strings.Join(r.load.lang.kindNames(), ", "))
+	}
+	if guessed {
+		return nil
+	}
+	return shape
+}
+
+// known tells whether a key may stand beside a kind.
+func (r *reader) known(key string, n *Node, shape *Shape, extra []Field) bool {
+	fields := r.load.lang.Common
+	if shape != nil {
+		fields = shape.all
+	}
+	return field(fields, key) != nil || field(extra, key) != nil ||
+		n.root() && (field(r.load.lang.Header, key) != nil || strings.HasPrefix(key, "x-"))
+}
+
+func (r *reader) unknownKey(key *tree, n *Node, shape *Shape, extra []Field) {
+	words := fieldNames(r.load.lang.Common)
+	of := ""
+	if shape == nil {
+		words = append(words, r.load.lang.kindNames()...)
+	} else {
+		words, of = append(fieldNames(shape.all), r.load.lang.kindNames()...), " for "+shape.Name
+	}
+	words = append(words, fieldNames(extra)...)
+	if n.root() {
+		words = append(words, fieldNames(r.load.lang.Header)...)
+	}
+	suggestion := DidYouMean(key.text, words)
+	if near := nearest(key.text, words); r.load.lang.Kind(near) != nil {
+		of = "" // the kind itself is misspelt
+	}
+	hint := ""
+	switch owners := r.owners(key.text); {
+	case suggestion != "":
+	case !n.root() && field(r.load.lang.Header, key.text) != nil:
+		hint = key.text + " stands at the top of the file"
+	case len(owners) > 0:
+		hint = fmt.Sprintf("%s belongs to %s", key.text, oneOf(owners))
+	case n.root() && len(key.text) < 64:
+		hint = "free keys at the top of a file begin with x-"
+	}
+	r.problem(key, hint, "unknown key %s%s%s", quote(key.text), of, suggestion)
+}
+
+// owners lists the kinds that have a field of that name.
+func (r *reader) owners(key string) []string {
+	var kinds []string
+	for _, k := range r.load.lang.Kinds {
+		if field(k.all, key) != nil {
+			kinds = append(kinds, k.Name)
+		}
+	}
+	return kinds
+}

@@ -1,0 +1,210 @@
+package spec
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// scope is what one expression may read: names with their types, and the steps that have run before it.
+type scope struct {
+	*checker
+	x     *Expr
+	reads reads
+}
+
+func (s *scope) report(at Pos, hint, message string) { s.problemAt(at, hint, "%s", message) }
+
+// name gives the type of a name.
+func (s *scope) name(name string) (Type, *exprProblem) {
+	known := s.names()
+	if t, ok := known[name]; ok {
+		return t(), nil
+	}
+	if name == "secrets" {
+		return Any, &exprProblem{message: "secrets may be read in environment and headers only"}
+	}
+	words := append(sortedNames(known), s.load.compiler.functions()...)
+	if near := nearest(name, append(words, "steps")); near != "" {
+		return Any, &exprProblem{message: fmt.Sprintf("unknown name %s, did you mean %q?", name, near)}
+	}
+	hint := ""
+	if s.reader.names[name] != nil {
+		hint = fmt.Sprintf("the output of the node is steps.%s.output", name)
+	}
+	return Any, &exprProblem{message: "unknown name " + name, hint: hint}
+}
+
+func sortedNames(m map[string]func() Type) []string {
+	names := map[string]bool{}
+	for n := range m {
+		names[n] = true
+	}
+	return sortedKeys(names)
+}
+
+// names are all that the expression may read, steps left out.
+func (s *scope) names() map[string]func() Type {
+	p := s.p
+	known := map[string]func() Type{
+		"input":  func() Type { return inputType(p) },
+		"params": p.paramsType,
+		"env":    func() Type { return textsType(p.env) },
+		"run":    runType,
+		"prev":   func() Type { return Any },
+	}
+	if n := s.x.node; n != nil {
+		known["prev"] = func() Type { return n.prev }
+		s.ancestors(n, known)
+	} else if s.x.under[0].Moment != Before { // the header's output
+		known["prev"] = p.Root.After
+	}
+	for _, f := range s.x.under {
+		if f.Secrets {
+			known["secrets"] = func() Type { return textsType(p.secret) }
+		}
+		for _, l := range f.Locals {
+			known[l.Name] = l.typeIn(s.x.node)
+		}
+	}
+	return known
+}
+
+// ancestors adds the names that the fields of the ancestors give to the nodes in them, the nearest last.
+func (s *scope) ancestors(n *Node, known map[string]func() Type) {
+	if n.Field == nil {
+		return
+	}
+	if n.Parent != nil {
+		s.ancestors(n.Parent, known)
+	}
+	for _, l := range n.Field.Locals {
+		known[n.Parent.LocalName(l.Name)] = l.typeIn(n.Parent)
+	}
+}
+
+func (l Local) typeIn(n *Node) func() Type {
+	return func() Type {
+		if l.Type == nil || n != nil && n.broken {
+			return Any
+		}
+		return l.Type(n)
+	}
+}
+
+// LocalName is the name by which the nodes below n read one of its locals.
+func (n *Node) LocalName(local string) string {
+	if n == nil {
+		return local
+	}
+	for _, f := range n.fields {
+		if f.Renames == local && n.Text(f.Name) != "" {
+			return n.Text(f.Name)
+		}
+	}
+	return local
+}
+
+func inputType(p *Pipeline) Type {
+	if p.Input == nil {
+		return Any
+	}
+	return p.Input.Type()
+}
+
+func (p *Pipeline) paramsType() Type {
+	fields := map[string]Type{}
+	for _, param := range p.Params {
+		fields[param.Name] = param.Schema.Type()
+	}
+	return ObjectOf(fields)
+}
+
+// textsType is an object of texts; a variable that is not set is nil.
+func textsType(names []string) Type {
+	fields := map[string]Type{}
+	for _, n := range names {
+		fields[n] = Any
+	}
+	return ObjectOf(fields)
+}
+
+func runType() Type {
+	return ObjectOf(map[string]Type{"id": String, "user_id": String, "session_id": String, "started_at": String, "key": String})
+}
+
+// stepType is what steps.NAME is for a node.
+func stepType(n *Node) Type {
+	return ObjectOf(map[string]Type{"output": n.Result(), "status": String, "error": Any, "visits": Integer})
+}
+
+// step gives the type of steps.NAME and finds out whether the node has run when the expression is read. guarded tells
+// that the expression can bear it if not.
+func (s *scope) step(name string, guarded bool) (Type, *exprProblem) {
+	target := s.reader.names[name]
+	if target == nil || target.Object == nil {
+		return Any, &exprProblem{message: fmt.Sprintf("steps.%s: no node is named %q%s", name, name, DidYouMean(name, s.stepNames()))}
+	}
+	sure, problem := s.hasRun(target)
+	switch {
+	case problem != "":
+		return Any, &exprProblem{message: fmt.Sprintf("steps.%s cannot be read here: %s", name, problem)}
+	case !sure && !guarded:
+		return Any, &exprProblem{
+			message: fmt.Sprintf("steps.%s may not have run when this is read", name),
+			hint:    fmt.Sprintf("write steps.%s?.output, which is nil then", name),
+		}
+	}
+	target.read = true
+	return stepType(target), nil
+}
+
+func (s *scope) stepNames() []string {
+	all := map[string]bool{}
+	for n := range s.reader.names {
+		all[n] = true
+	}
+	return sortedKeys(all)
+}
+
+// wholeOutputs refuses outputs as a whole where a branch has no name.
+func (s *scope) wholeOutputs() *exprProblem {
+	for _, c := range s.x.node.Children {
+		if c.Stand() == Together && c.Name == "" {
+			return &exprProblem{
+				message: fmt.Sprintf("outputs as a whole needs a name for every branch; the one on line %d has none", c.Pos.Line),
+				hint:    "give it a name, or use results, the list",
+			}
+		}
+	}
+	return nil
+}
+
+var pathPattern = regexp.MustCompile(`^([A-Za-z_]\w*)((?:\??\.\w+|\[-?\d+\])*)$`)
+
+// looksKnown tells whether a text in data reads as an expression that the author surely meant.
+func (s *scope) looksKnown(text string) bool {
+	m := pathPattern.FindStringSubmatch(text)
+	if m == nil {
+		return false
+	}
+	first, rest := m[1], strings.TrimLeft(m[2], "?.")
+	second := regexp.MustCompile(`^\w*`).FindString(rest)
+	switch first {
+	case "prev", "input":
+		return true
+	case "steps":
+		return s.reader.names[second] != nil
+	case "params":
+		return s.p.param(second) != nil
+	case "env":
+		return slices.Contains(s.p.env, second)
+	}
+	for n := s.x.node; n != nil && n.Parent != nil; n = n.Parent {
+		if n.Stand() == ForEach && n.Parent.LocalName(n.Field.Locals[0].Name) == first {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,115 @@
+package spec
+
+import (
+	"errors"
+	"strings"
+)
+
+// part is a piece of a template: text, or the source of an expression.
+type part struct {
+	text string
+	code bool
+	mark int // which ${{ of the text this is, escaped ones counted
+}
+
+// splitTemplate finds the ${{ }} of a text. $${{ stands for a literal ${{.
+func splitTemplate(s string) ([]part, error) {
+	var parts []part
+	var text strings.Builder
+	flush := func() {
+		if text.Len() > 0 {
+			parts = append(parts, part{text: text.String()})
+			text.Reset()
+		}
+	}
+	for mark := 0; ; mark++ {
+		i := strings.Index(s, "${{")
+		if i < 0 {
+			text.WriteString(s)
+			flush()
+			return parts, nil
+		}
+		if i > 0 && s[i-1] == '$' {
+			text.WriteString(s[:i-1] + "${{")
+			s = s[i+3:]
+			continue
+		}
+		text.WriteString(s[:i])
+		flush()
+		s = s[i+3:]
+		end := closing(s)
+		if end < 0 {
+			return nil, errors.New("${{ is never closed by }}")
+		}
+		source := strings.TrimSpace(s[:end])
+		if source == "" {
+			return nil, errors.New("${{ }} holds no expression")
+		}
+		parts = append(parts, part{text: source, code: true, mark: mark})
+		s = s[end+2:]
+	}
+}
+
+// closing finds the }} that ends an expression: not within quotes, nor one that closes braces of the expression.
+func closing(s string) int {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '"', '\'', '`':
+			for i++; i < len(s) && s[i] != c; i++ {
+				if s[i] == '\\' && c != '`' {
+					i++
+				}
+			}
+		case '{':
+			depth++
+		case '}':
+			if depth > 0 {
+				depth--
+			} else if strings.HasPrefix(s[i:], "}}") {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// start is the place of the first character of a scalar: for a block below | or > that is on a later line.
+func (t *tree) start(lines []string) Pos {
+	if !t.block {
+		return t.Pos
+	}
+	for i := t.Line; i < len(lines); i++ { // lines[t.Line] is the line after the indicator
+		if text := strings.TrimLeft(lines[i], " "); strings.TrimSpace(text) != "" {
+			return Pos{t.File, i + 1, len(lines[i]) - len(text) + 1}
+		}
+	}
+	return t.Pos
+}
+
+// marks are the places of the expressions of a template: for each ${{ of the scalar, what stands behind it.
+func (t *tree) marks(lines []string) []Pos {
+	want := strings.Count(t.text, "${{")
+	at := t.start(lines)
+	var places []Pos
+	for i, column := at.Line-1, at.Column; i < len(lines) && len(places) < want; i, column = i+1, 1 {
+		runes := []rune(lines[i])
+		for c := column - 1; c+2 < len(runes) && len(places) < want; c++ {
+			if runes[c] != '$' || runes[c+1] != '{' || runes[c+2] != '{' {
+				continue
+			}
+			p := Pos{t.File, i + 1, c + 4}
+			for p.Column <= len(runes) && runes[p.Column-1] == ' ' {
+				p.Column++
+			}
+			if p.Column > len(runes) { // the expression begins on the next line
+				p = Pos{t.File, i + 2, 1}
+				for i+1 < len(lines) && p.Column <= len(lines[i+1]) && lines[i+1][p.Column-1] == ' ' {
+					p.Column++
+				}
+			}
+			places = append(places, p)
+		}
+	}
+	return places
+}

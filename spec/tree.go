@@ -1,0 +1,298 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// tree is a YAML value with its place: aliases and merge keys resolved, tags refused.
+type tree struct {
+	Pos
+	form    treeForm
+	text    string // of a scalar
+	tag     string // of a scalar: !!str, !!int, !!float, !!bool, !!null
+	plain   bool   // a scalar without quotes
+	block   bool   // a scalar after | or >
+	comment string // behind a scalar on its line
+	items   []*tree
+	pairs   []pair
+	braces  bool // {{ }} was written, which YAML reads as a mapping within a mapping
+	refused bool // a problem was reported in place of the value
+}
+
+type pair struct{ key, value *tree }
+
+type treeForm uint8
+
+const (
+	scalarForm treeForm = iota
+	listForm
+	mappingForm
+)
+
+const (
+	maxDepth    = 100     // levels of one file, aliases expanded
+	maxExpanded = 100_000 // values that aliases and merge keys may add
+)
+
+// isNull tells whether nothing was written.
+func (t *tree) isNull() bool { return t.form == scalarForm && t.tag == "!!null" }
+
+// isText tells whether a scalar is text to YAML, not a number, boolean or nothing.
+func (t *tree) isText() bool { return t.form == scalarForm && t.tag == "!!str" }
+
+// get is the value of a key, nil where it is not there.
+func (t *tree) get(key string) *tree {
+	for _, p := range t.pairs {
+		if p.key.text == key {
+			return p.value
+		}
+	}
+	return nil
+}
+
+// what says in a message what was found.
+func (t *tree) what() string {
+	switch {
+	case t.braces:
+		return "a mapping of a mapping"
+	case t.form == listForm:
+		return "a list"
+	case t.form == mappingForm:
+		return "a mapping"
+	case t.isNull():
+		return "nothing"
+	case t.isText():
+		return "the text " + quote(t.text)
+	}
+	return t.text
+}
+
+// treeOf reads the one YAML document of a file. A problem is reported and the value left out.
+func treeOf(file string, src []byte, report func(Diagnostic)) *tree {
+	var doc yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(src))
+	err := d.Decode(&doc)
+	if err == io.EOF {
+		report(Diagnostic{Pos: Pos{file, 1, 1}, Message: "the file is empty", Hint: "flowrun init writes one to start from"})
+		return nil
+	}
+	if err != nil {
+		report(syntaxError(file, src, err))
+		return nil
+	}
+	b := &treeBuilder{file: file, report: report, open: map[*yaml.Node]bool{}}
+	root := b.build(doc.Content[0], 0)
+	var second yaml.Node
+	if err := d.Decode(&second); err == nil {
+		b.problem(&second, "", "a file holds one YAML document; a second one begins here")
+	} else if err != io.EOF {
+		report(syntaxError(file, src, err))
+	}
+	return root
+}
+
+type treeBuilder struct {
+	file     string
+	report   func(Diagnostic)
+	open     map[*yaml.Node]bool // anchors that are being expanded
+	expanded int
+	aliases  int // how many aliases enclose this value
+}
+
+func (b *treeBuilder) pos(n *yaml.Node) Pos { return Pos{b.file, n.Line, n.Column} }
+
+func (b *treeBuilder) problem(n *yaml.Node, hint, format string, args ...any) {
+	b.report(Diagnostic{Pos: b.pos(n), Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (b *treeBuilder) build(n *yaml.Node, depth int) *tree {
+	if depth > maxDepth {
+		b.problem(n, "", "the file nests deeper than %d levels", maxDepth)
+		return nil
+	}
+	if b.aliases > 0 {
+		if b.expanded++; b.expanded == maxExpanded {
+			b.problem(n, "", "aliases add more than %d values to the file", maxExpanded)
+		}
+		if b.expanded >= maxExpanded {
+			return nil
+		}
+	}
+	if n.Kind == yaml.AliasNode {
+		return b.alias(n, depth)
+	}
+	if !b.tagFits(n) {
+		return nil
+	}
+	t := &tree{Pos: b.pos(n), comment: n.LineComment}
+	b.open[n] = true
+	switch n.Kind {
+	case yaml.ScalarNode:
+		b.scalar(t, n)
+	case yaml.SequenceNode:
+		t.form = listForm
+		for _, c := range n.Content {
+			if item := b.build(c, depth+1); item != nil {
+				t.items = append(t.items, item)
+			}
+		}
+	case yaml.MappingNode:
+		t.form = mappingForm
+		b.mapping(t, n, depth)
+	}
+	delete(b.open, n)
+	return t
+}
+
+func (b *treeBuilder) alias(n *yaml.Node, depth int) *tree {
+	if b.open[n.Alias] {
+		b.problem(n, "", "the anchor %q holds itself", n.Value)
+		return nil
+	}
+	b.aliases++
+	defer func() { b.aliases-- }()
+	return b.build(n.Alias, depth+1)
+}
+
+// tagFits refuses explicit tags: YAML takes the ! of an expression for one.
+func (b *treeBuilder) tagFits(n *yaml.Node) bool {
+	if n.Style&yaml.TaggedStyle == 0 {
+		return true
+	}
+	hint := ""
+	if n.Kind == yaml.ScalarNode && strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
+		hint = fmt.Sprintf("YAML takes ! for a tag; write: not %s", strings.TrimSpace(n.Tag[1:]+" "+n.Value))
+	}
+	b.problem(n, hint, "explicit YAML tags such as %s are not allowed", quote(n.Tag))
+	return false
+}
+
+var (
+	decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+	real    = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?$`)
+)
+
+func (b *treeBuilder) scalar(t *tree, n *yaml.Node) {
+	t.text, t.tag = n.Value, n.ShortTag()
+	t.block = n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	t.plain = n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 && !t.block
+	switch t.tag {
+	case "!!str":
+		if _, err := strconv.ParseFloat(t.text, 64); t.plain && errors.Is(err, strconv.ErrRange) {
+			b.problem(n, "quote it if it is text", "the number %s is too large", quote(t.text))
+		}
+	case "!!bool", "!!null":
+	case "!!int":
+		if !decimal.MatchString(t.text) {
+			b.problem(n, "write it in decimal, or quote it if it is text", "the number %s is not plain decimal", quote(t.text))
+		}
+	case "!!float":
+		if _, err := strconv.ParseFloat(t.text, 64); err != nil || !real.MatchString(t.text) {
+			b.problem(n, "quote it if it is text", "%s is not a number that JSON has", quote(t.text))
+			t.text = "0"
+		}
+	default: // dates, which JSON does not have
+		t.tag = "!!str"
+	}
+}
+
+func (b *treeBuilder) mapping(t *tree, n *yaml.Node, depth int) {
+	seen := make(map[string]*tree, len(n.Content)/2)
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.ShortTag() == "!!merge" {
+			if len(merges) > 0 {
+				b.problem(k, "list the anchors: <<: [*a, *b]", "duplicate key \"<<\"")
+			}
+			merges = append(merges, v)
+			continue
+		}
+		if k.Kind != yaml.ScalarNode {
+			if t.braces = k.Kind == yaml.MappingNode && k.Style&yaml.FlowStyle != 0; !t.braces {
+				b.problem(k, "", "a key must be text")
+			}
+			continue
+		}
+		if !b.tagFits(k) {
+			continue
+		}
+		key := &tree{Pos: b.pos(k), text: k.Value, tag: "!!str"}
+		if first := seen[k.Value]; first != nil {
+			b.problem(k, "", "duplicate key %s, first on line %d", quote(k.Value), first.Line)
+			continue
+		}
+		seen[k.Value] = key
+		value := b.build(v, depth+1)
+		if value == nil {
+			value = &tree{Pos: b.pos(v), refused: true}
+		}
+		t.pairs = append(t.pairs, pair{key, value})
+	}
+	for _, m := range merges {
+		b.merge(t, m, seen, depth)
+	}
+}
+
+// merge adds what a merge key (<<) names and t does not say itself.
+func (b *treeBuilder) merge(t *tree, n *yaml.Node, seen map[string]*tree, depth int) {
+	from := b.build(n, depth+1)
+	if from == nil {
+		return
+	}
+	sources := []*tree{from}
+	if from.form == listForm {
+		sources = from.items
+	}
+	for _, s := range sources {
+		if s.form != mappingForm {
+			b.problem(n, "", "<< must name a mapping, not %s", s.what())
+			continue
+		}
+		for _, p := range s.pairs {
+			if seen[p.key.text] == nil {
+				seen[p.key.text] = p.key
+				t.pairs = append(t.pairs, p)
+			}
+		}
+	}
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntaxError gives the parser's complaint a place and, for the traps of expressions in YAML, a hint.
+func syntaxError(file string, src []byte, err error) Diagnostic {
+	m := yamlLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		m = []string{"", "", err.Error()}
+	}
+	line, _ := strconv.Atoi(m[1])
+	lines := strings.Split(string(src), "\n")
+	line = min(max(line, 1), len(lines))
+	text := strings.TrimRight(lines[line-1], "\r")
+	d := Diagnostic{
+		Pos:     Pos{file, line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))},
+		Message: "this is not YAML: " + printable(m[2]),
+	}
+	switch {
+	case strings.HasPrefix(strings.TrimLeft(text, " "), "\t"):
+		d.Hint = "YAML wants spaces, not tabs"
+	case strings.Contains(text, "${{") && strings.Contains(text, "{ ") || flowTemplate.MatchString(text):
+		d.Hint = "inside { } and [ ] quote a text that holds ${{ }}"
+	case strings.Contains(text, " ? ") && strings.Contains(text, " : "):
+		d.Hint = "quote an expression that holds \": \""
+	case strings.Contains(m[2], "mapping values"):
+		d.Hint = "quote a text that holds \": \", or write it below |"
+	}
+	return d
+}
+
+var flowTemplate = regexp.MustCompile(`[{\[,].*:?\s*\$\{\{`)
