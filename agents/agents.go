@@ -1,0 +1,106 @@
+// Package agents answers prompts: through models of providers, by the openai client of langchaingo, and through a mock.
+// It classifies errors and never retries; it brings answers into the shape that was asked for. It knows nothing of
+// pipelines, graphs or events.
+package agents
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Model answers questions. Many may be asked at once.
+type Model interface {
+	// Answer asks once and ends when ctx does. text, where it is not nil, hears the answer piece by piece as it
+	// comes. The error is an [*Error], or that of ctx. An answer that is empty, was cut off, or broke in the middle is
+	// an error.
+	Answer(ctx context.Context, q Question, text func(piece string)) (Answer, error)
+}
+
+// Question is what a model is asked. What is nil, zero or empty is left to the provider.
+type Question struct {
+	System      string
+	Messages    []Message // the last is the user's
+	Temperature *float64
+	TopP        *float64
+	MaxTokens   int // of the answer
+	Stop        []string
+	Seed        *int
+	Reasoning   string         // low, medium or high
+	Extra       map[string]any // put into the request as it is
+
+	Call    int // for the mock: the number of this question in its conversation, from 1
+	Attempt int // for the mock: the number of this attempt, from 1
+}
+
+// Prompt is the text of the first message: what the author asked.
+func (q Question) Prompt() string {
+	if len(q.Messages) == 0 {
+		return ""
+	}
+	return q.Messages[0].Text
+}
+
+// Message is one turn of a conversation.
+type Message struct {
+	Model bool // the model said it, not the user
+	Text  string
+}
+
+// Answer is what a model answered.
+type Answer struct {
+	Text  string
+	Usage Usage
+}
+
+// Usage counts tokens; 0 where the provider does not say.
+type Usage struct {
+	Input  int
+	Output int
+	Calls  int
+}
+
+func (u *Usage) add(o Usage) {
+	u.Input += o.Input
+	u.Output += o.Output
+	u.Calls += o.Calls
+}
+
+// Kind is the sort of failure of a model.
+type Kind string
+
+// The kinds of failures.
+const (
+	RateLimit  Kind = "rate_limit"
+	Timeout    Kind = "timeout" // of one request
+	Auth       Kind = "auth"
+	Server     Kind = "server"
+	Network    Kind = "network"
+	BadRequest Kind = "bad_request"
+	BadAnswer  Kind = "model"  // an answer that is no answer
+	Unfit      Kind = "schema" // an answer that never got the shape that was asked for
+)
+
+// Error is why there is no answer.
+type Error struct {
+	Kind       Kind
+	Status     int // of HTTP; 0 where there was none
+	Message    string
+	RetryAfter time.Duration // that the provider asks for
+	RequestID  string
+	cause      error
+}
+
+func (e *Error) Error() string {
+	s := e.Message
+	if e.Status != 0 {
+		s = fmt.Sprintf("%s (status %d)", s, e.Status)
+	}
+	if e.RequestID != "" {
+		s += ", request " + e.RequestID
+	}
+	return s
+}
+
+// Unwrap is what caused the error, if that is known.
+func (e *Error) Unwrap() error { return e.cause }

@@ -1,0 +1,92 @@
+package agents
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// Mock is a model that needs no network: its answers, delays and failures are written down.
+type Mock struct {
+	// Reply gives the answer to a question; without it the prompt is echoed.
+	Reply   func(q Question) (string, error)
+	Latency time.Duration // before the answer is complete
+	Jitter  time.Duration // up to so much is added to the latency
+	Fail    int           // so many attempts of each execution fail first
+	Error   Kind          // how they fail; Server where it is empty
+	Input   int           // tokens reported; 0: the words of the question
+	Output  int           // tokens reported; 0: the words of the answer
+}
+
+// Answer gives what was written down.
+func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answer, error) {
+	latency := m.Latency
+	if m.Jitter > 0 {
+		latency += rand.N(m.Jitter)
+	}
+	if q.Attempt <= m.Fail {
+		if err := sleep(ctx, time.Now().Add(latency)); err != nil {
+			return Answer{}, err
+		}
+		kind := m.Error
+		if kind == "" {
+			kind = Server
+		}
+		return Answer{}, &Error{Kind: kind, Message: "the mock fails as told: " + string(kind)}
+	}
+	reply := q.Prompt()
+	if m.Reply != nil {
+		var err error
+		if reply, err = m.Reply(q); err != nil {
+			return Answer{}, err
+		}
+	}
+	if err := speak(ctx, reply, time.Now(), latency, text); err != nil {
+		return Answer{}, err
+	}
+	usage := Usage{Input: m.Input, Output: m.Output, Calls: 1}
+	if usage.Input == 0 {
+		usage.Input = words(q.System)
+		for _, said := range q.Messages {
+			usage.Input += words(said.Text)
+		}
+	}
+	if usage.Output == 0 {
+		usage.Output = words(reply)
+	}
+	return Answer{Text: reply, Usage: usage}, nil
+}
+
+// speak lets a reply come word by word, spread over the latency.
+func speak(ctx context.Context, reply string, from time.Time, latency time.Duration, text func(string)) error {
+	if text == nil {
+		return sleep(ctx, from.Add(latency))
+	}
+	pieces := strings.SplitAfter(reply, " ")
+	for i, p := range pieces {
+		if err := sleep(ctx, from.Add(latency*time.Duration(i+1)/time.Duration(len(pieces)))); err != nil {
+			return err
+		}
+		text(p)
+	}
+	return nil
+}
+
+// sleep waits until a time, or ends with ctx.
+func sleep(ctx context.Context, until time.Time) error {
+	d := time.Until(until)
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func words(s string) int { return len(strings.Fields(s)) }

@@ -1,0 +1,333 @@
+package agents
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestAnswerStreamed(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ä€", 100_000) // a line of 500 kB
+	tests := map[string]struct {
+		frames []string
+		want   string
+		usage  Usage
+	}{
+		"text and usage": {
+			frames: []string{
+				`{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}`,
+				`{"choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}`,
+				`{"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}`,
+				`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`,
+				`{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15}}`,
+				`[DONE]`,
+			},
+			want: "Hel|lo", usage: Usage{Input: 12, Output: 3, Calls: 1},
+		},
+		"no end mark behind the finish reason": {
+			frames: []string{`{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}`},
+			want:   "ok", usage: Usage{Calls: 1},
+		},
+		"no finish reason before the end mark": {
+			frames: []string{`{"choices":[{"delta":{"content":"ok"}}]}`, `[DONE]`},
+			want:   "ok", usage: Usage{Calls: 1},
+		},
+		"text behind the finish reason": {
+			frames: []string{`{"choices":[{"delta":{"content":"o"},"finish_reason":"stop"}]}`, `{"choices":[{"delta":{"content":"k"}}]}`, `[DONE]`},
+			want:   "o|k", usage: Usage{Calls: 1},
+		},
+		"comments, other events and carriage returns": {
+			frames: []string{": working\n\n", "event: ping\n\n", "id: 7\r\nretry: 10\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"ok\"},\r\ndata: \"finish_reason\":\"stop\"}]}\r\n\r\n", `[DONE]`},
+			want:   "ok", usage: Usage{Calls: 1},
+		},
+		"null choices, other indexes and usage in fractions": {
+			frames: []string{
+				`{"choices":[null]}`, `{"choices":null}`, `{}`,
+				`{"choices":[{"index":-1,"delta":{"content":"x"}},{"index":1,"delta":{"content":"y"},"finish_reason":"length"}]}`,
+				`{"choices":[null,{"index":0.0,"delta":{"content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12.0,"completion_tokens":-1}}`,
+				"data:[DONE] \n\n",
+			},
+			want: "ok", usage: Usage{Input: 12, Calls: 1},
+		},
+		"tool calls that nobody asked for": {
+			frames: []string{
+				`{"choices":[{"delta":{"tool_calls":[{"index":-3,"function":{"arguments":"{}"}}]}}]}`,
+				`{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}`,
+			},
+			want: "ok", usage: Usage{Calls: 1},
+		},
+		"a line that langchaingo gives up on": {
+			frames: []string{`{"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"stop"}]}`, `[DONE]`},
+			want:   long, usage: Usage{Calls: 1},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := serve(t, streams(tt.frames...))
+			var heard pieces
+			got, err := f.model(t).Answer(t.Context(), hello(), heard.hear)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := strings.ReplaceAll(tt.want, "|", ""); got.Text != want {
+				t.Errorf("text is %.100q, want %.100q", got.Text, want)
+			}
+			if said := strings.Join(heard, "|"); tt.want != long && said != tt.want {
+				t.Errorf("heard %q, want %q", said, tt.want)
+			}
+			if all := strings.Join(heard, ""); all != got.Text {
+				t.Errorf("heard %.100q, and the text is %.100q", all, got.Text)
+			}
+			if got.Usage != tt.usage {
+				t.Errorf("usage is %+v, want %+v", got.Usage, tt.usage)
+			}
+		})
+	}
+}
+
+func TestAnswerWhole(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		body  string
+		want  string
+		usage Usage
+	}{
+		"text and usage": {
+			`{"id":"c1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello","refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":3}}`,
+			"Hello", Usage{Input: 12, Output: 3, Calls: 1},
+		},
+		"an error that is none": {
+			`{"error":null,"choices":[{"message":{"content":"Hello"}}]}`,
+			"Hello", Usage{Calls: 1},
+		},
+		"more tokens than there are": {
+			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":1e30,"completion_tokens":3}}`,
+			"Hello", Usage{Output: 3, Calls: 1},
+		},
+		"a null choice, and one too many": {
+			`{"choices":[null,{"message":{"content":"Hello"},"finish_reason":"stop"},{"index":1,"message":{"content":"x"}}]}`,
+			"Hello", Usage{Calls: 1},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := serve(t, says(200, "application/json", tt.body))
+			got, err := f.model(t).Answer(t.Context(), hello(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (Answer{Text: tt.want, Usage: tt.usage}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	zero, half, seed := 0.0, 0.5, 0
+	full := Question{
+		System: "Be <brief>.",
+		Messages: []Message{
+			{Text: "one"}, {Model: true, Text: "two"}, {Text: "three"},
+		},
+		Temperature: &zero, TopP: &half, MaxTokens: 100, Stop: []string{"END"}, Seed: &seed, Reasoning: "low",
+		Extra: map[string]any{"user": "u1", "top_p": 0.25, "big": int64(9007199254740993), "stream": true, "none": nil},
+	}
+	const messages = `"messages":[{"content":"Be \u003cbrief\u003e.","role":"system"},{"content":"one","role":"user"},` +
+		`{"content":"two","role":"assistant"},{"content":"three","role":"user"}]`
+	tests := map[string]struct {
+		ref      string
+		question Question
+		streamed bool
+		want     string
+	}{
+		"as little as there is": {
+			"openai/gpt-5", hello(), false,
+			`{"messages":[{"content":"hello","role":"user"}],"model":"gpt-5"}`,
+		},
+		"streamed": {
+			"openai/gpt-4.1", hello(), true,
+			`{"messages":[{"content":"hello","role":"user"}],"model":"gpt-4.1","stream":true,"stream_options":{"include_usage":true}}`,
+		},
+		"all there is": {
+			"openai/gpt-4.1", full, false,
+			`{"big":9007199254740993,"max_completion_tokens":100,` + messages + `,"model":"gpt-4.1","none":null,` +
+				`"reasoning_effort":"low","seed":0,"stop":["END"],"temperature":0,"top_p":0.25,"user":"u1"}`,
+		},
+		"a temperature that langchaingo leaves out": {
+			"openai/o3-mini", Question{Messages: hello().Messages, Temperature: &half}, false,
+			`{"messages":[{"content":"hello","role":"user"}],"model":"o3-mini","temperature":0.5}`,
+		},
+		"a provider that is strict about names": {
+			"mistral/mistral-small", full, true,
+			`{"big":9007199254740993,"max_tokens":100,` + messages + `,"model":"mistral-small","none":null,"random_seed":0,` +
+				`"reasoning_effort":"low","stop":["END"],"stream":true,"temperature":0,"top_p":0.25,"user":"u1"}`,
+		},
+		"a model with slashes in its name": {
+			"together/meta-llama/Llama-3", Question{Messages: hello().Messages, MaxTokens: 5}, false,
+			`{"max_tokens":5,"messages":[{"content":"hello","role":"user"}],"model":"meta-llama/Llama-3"}`,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if tt.streamed {
+					streams(`{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}`)(w, r)
+					return
+				}
+				says(200, "application/json", `{"choices":[{"message":{"content":"ok"}}]}`)(w, r)
+			})
+			keys := env{"OPENAI_API_KEY": secret, "MISTRAL_API_KEY": secret, "TOGETHER_API_KEY": secret}
+			m, err := NewSet(WithEnv(keys.lookup), WithClient(f.Client())).Open(tt.ref, f.URL+"/v1/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Answer(t.Context(), tt.question, listener(tt.streamed)); err != nil {
+				t.Fatal(err)
+			}
+			asked := f.asked()
+			if len(asked) != 1 {
+				t.Fatalf("asked %d times", len(asked))
+			}
+			if asked[0].body != tt.want {
+				t.Errorf("\n got %s\nwant %s", asked[0].body, tt.want)
+			}
+			if asked[0].path != "/v1/chat/completions" {
+				t.Errorf("path is %s", asked[0].path)
+			}
+			if got := asked[0].header.Get("Authorization"); got != "Bearer "+secret {
+				t.Errorf("authorization is %q", got)
+			}
+		})
+	}
+}
+
+func TestRequestOfUnwritableExtra(t *testing.T) {
+	t.Parallel()
+	f := serve(t, says(200, "application/json", `{}`))
+	q := hello()
+	q.Extra = map[string]any{"callback": func() {}}
+	_, err := f.model(t).Answer(t.Context(), q, nil)
+	if got, want := tell(err), "bad_request: writing the request: json: unsupported type: func()"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if n := len(f.asked()); n != 0 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestFlaws is about answers that came well and are none.
+func TestFlaws(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ content, refusal, finish, want string }{
+		"empty":                 {"", "", "stop", "model: the answer is empty, finish reason stop, request req_1"},
+		"blank":                 {" \\n", "", "stop", "model: the answer is empty, finish reason stop, request req_1"},
+		"a tool call":           {"", "", "tool_calls", "model: the answer is empty, finish reason tool_calls, request req_1"},
+		"cut by its length":     {"half an", "", "length", "model: the answer was cut off at its limit of tokens; raise max_tokens, request req_1"},
+		"nothing but thoughts":  {"", "", "model_length", "model: the answer was cut off at its limit of tokens; raise max_tokens, request req_1"},
+		"filtered":              {"half an", "", "content_filter", "model: the provider's content filter stopped the answer, request req_1"},
+		"refused":               {"", "I can't help.", "stop", "model: the model refuses to answer: I can't help., request req_1"},
+		"given up":              {"half an", "", "error", "server: the provider gave up in the middle of the answer: error, request req_1"},
+		"refused in many words": {"", strings.Repeat("no ", 1000), "stop", "model: the model refuses to answer: " + strings.Repeat("no ", 90) + "…, request req_1"},
+	}
+	for name, tt := range tests {
+		message := `{"content":"` + tt.content + `","refusal":"` + tt.refusal + `"}`
+		usage := `"usage":{"prompt_tokens":12,"completion_tokens":3}`
+		modes := map[string]http.HandlerFunc{
+			"streamed": streams(`{"choices":[{"delta":`+message+`,"finish_reason":null}]}`, `{"choices":[{"delta":{},"finish_reason":"`+tt.finish+`"}],`+usage+`}`, `[DONE]`),
+			"whole":    says(200, "application/json", `{"choices":[{"message":`+message+`,"finish_reason":"`+tt.finish+`"}],`+usage+`}`, "X-Request-Id", "req_1"),
+		}
+		for mode, handler := range modes {
+			t.Run(name+"/"+mode, func(t *testing.T) {
+				t.Parallel()
+				f := serve(t, handler)
+				got, err := f.model(t).Answer(t.Context(), hello(), listener(mode == "streamed"))
+				if tell(err) != tt.want {
+					t.Errorf("\n got %s\nwant %s", tell(err), tt.want)
+				}
+				if want := (Answer{Usage: Usage{Input: 12, Output: 3, Calls: 1}}); got != want {
+					t.Errorf("got %+v, want %+v: it must be paid for", got, want)
+				}
+				if n := len(f.asked()); n != 1 {
+					t.Errorf("asked %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// TestTextIsBounded begins with a text that is almost full: langchaingo takes seconds for one.
+func TestTextIsBounded(t *testing.T) {
+	t.Parallel()
+	c := completion{size: maxReply - 1}
+	letter := event{data: []byte(`{"choices":[{"delta":{"content":"x"}}]}`)}
+	if _, err := c.event(letter); err != nil {
+		t.Errorf("the last letter that fits: %v", err)
+	}
+	_, err := c.event(letter)
+	if got, want := tell(err), "model: the answer is too large"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	f := serve(t, streams(`{"choices":[{"delta":{"content":"o"}}]}`, `{"choices":[{"delta":{"content":"k"},"finish_reason":"stop"}]}`, `[DONE]`))
+	m := f.model(t)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			got, err := m.Answer(t.Context(), hello(), func(string) {})
+			if err != nil || got.Text != "ok" {
+				t.Errorf("got %q, %v", got.Text, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// FuzzAnswer holds that no answer makes langchaingo or its checks panic, and that what counts as one has text.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ok\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+		"data: {\"choices\":[null]}\n\ndata: {\"choices\":[{\"index\":-1,\"delta\":{\"tool_calls\":[null]}}]}\n\ndata: [DONE]\n\n",
+		"event: error\ndata: {\"error\":[[{}]]}\n\n",
+		"data:\n\n\r\n:\n\ndata\n",
+		`{"choices":[null,{"message":null}],"usage":[]}`,
+		`{"choices":[{"message":{"content":"ok"}}]}`,
+		"",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, streamed := range []bool{false, true} {
+			contentType := "application/json"
+			if streamed {
+				contentType = "text/event-stream"
+			}
+			m := open(t, &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				return &http.Response{
+					StatusCode: http.StatusOK,
+					Header:     http.Header{"Content-Type": {contentType}},
+					Body:       io.NopCloser(bytes.NewReader(body)),
+				}, nil
+			})}, "http://fake.test/v1")
+			var heard pieces
+			got, err := m.Answer(t.Context(), hello(), heard.hear)
+			if err == nil && strings.TrimSpace(got.Text) == "" {
+				t.Errorf("%q counts as an answer", body)
+			}
+			if err == nil && strings.Join(heard, "") != got.Text {
+				t.Errorf("heard %q of %q", heard, got.Text)
+			}
+		}
+	})
+}

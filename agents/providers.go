@@ -1,0 +1,284 @@
+package agents
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Provider is where models are asked by OpenAI's API: a row of the table of [Providers].
+type Provider struct {
+	Name    string
+	KeyEnv  []string // environment variables that may hold the key; the first that is set counts
+	BaseEnv []string // environment variables that may hold the address, in place of BaseURL; the first that is set counts
+	BaseURL string   // the address; where it is empty, one of BaseEnv must be set
+	Local   bool     // runs at home and needs no key
+
+	path   string // of the API, where an address has none
+	limit  string // its name for max_tokens, where it has another
+	seed   string // its name for seed, where it has another
+	strict bool   // refuses a request that asks for usage, and tells it anyway
+}
+
+// Providers is the table of the providers that flowrun knows. The mock is none of them.
+func Providers() []Provider {
+	return []Provider{
+		{
+			Name: "openai", BaseURL: "https://api.openai.com/v1",
+			KeyEnv: []string{"OPENAI_API_KEY"}, BaseEnv: []string{"OPENAI_BASE_URL"},
+			limit: "max_completion_tokens", // its reasoning models refuse max_tokens
+		},
+		{
+			Name:   "azure",
+			KeyEnv: []string{"AZURE_OPENAI_API_KEY"}, BaseEnv: []string{"AZURE_OPENAI_ENDPOINT", "AZURE_BASE_URL"},
+			path: "/openai/v1", limit: "max_completion_tokens",
+		},
+		{
+			Name: "gemini", BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai",
+			KeyEnv: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}, BaseEnv: []string{"GEMINI_BASE_URL"},
+		},
+		{
+			Name: "mistral", BaseURL: "https://api.mistral.ai/v1",
+			KeyEnv: []string{"MISTRAL_API_KEY"}, BaseEnv: []string{"MISTRAL_BASE_URL"},
+			seed: "random_seed", strict: true, // it answers 422 to what it does not know: https://docs.mistral.ai/api/
+		},
+		{
+			Name: "groq", BaseURL: "https://api.groq.com/openai/v1",
+			KeyEnv: []string{"GROQ_API_KEY"}, BaseEnv: []string{"GROQ_BASE_URL"},
+		},
+		{
+			Name: "deepseek", BaseURL: "https://api.deepseek.com/v1",
+			KeyEnv: []string{"DEEPSEEK_API_KEY"}, BaseEnv: []string{"DEEPSEEK_BASE_URL"},
+		},
+		{
+			Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1",
+			KeyEnv: []string{"OPENROUTER_API_KEY"}, BaseEnv: []string{"OPENROUTER_BASE_URL"},
+		},
+		{
+			Name: "together", BaseURL: "https://api.together.xyz/v1",
+			KeyEnv: []string{"TOGETHER_API_KEY"}, BaseEnv: []string{"TOGETHER_BASE_URL"},
+		},
+		{
+			Name: "ollama", BaseURL: "http://127.0.0.1:11434", Local: true,
+			BaseEnv: []string{"OLLAMA_HOST"}, path: "/v1",
+		},
+		{
+			Name: "vllm", BaseURL: "http://127.0.0.1:8000/v1", Local: true,
+			KeyEnv: []string{"VLLM_API_KEY"}, BaseEnv: []string{"VLLM_BASE_URL"},
+		},
+		{
+			Name: "lmstudio", BaseURL: "http://127.0.0.1:1234/v1", Local: true,
+			BaseEnv: []string{"LMSTUDIO_BASE_URL"},
+		},
+		{
+			Name: "llamacpp", BaseURL: "http://127.0.0.1:8080/v1", Local: true,
+			BaseEnv: []string{"LLAMACPP_BASE_URL"},
+		},
+	}
+}
+
+// Set is the providers that models are taken from: the ones of [Providers] and a program's own. Its methods may be
+// called at once, and its models share connections.
+type Set struct {
+	lookup func(name string) (string, bool)
+	client *http.Client
+	own    map[string]func(model string) (Model, error)
+}
+
+// Option changes what a [Set] is made of.
+type Option func(*Set)
+
+// WithEnv takes keys and addresses from lookup instead of [os.LookupEnv].
+func WithEnv(lookup func(name string) (string, bool)) Option {
+	return func(s *Set) { s.lookup = lookup }
+}
+
+// WithProvider adds a provider, or takes the place of one: open gets what stands behind the slash.
+func WithProvider(name string, open func(model string) (Model, error)) Option {
+	return func(s *Set) { s.own[name] = open }
+}
+
+// WithClient sends requests with a copy of c, which refuses redirects. The default has no timeout but those of dialing
+// and of a server that falls silent.
+func WithClient(c *http.Client) Option {
+	return func(s *Set) { s.client = c }
+}
+
+// NewSet makes a set of all providers.
+func NewSet(opts ...Option) *Set {
+	s := &Set{
+		lookup: os.LookupEnv,
+		client: &http.Client{Transport: newTransport()},
+		own:    map[string]func(string) (Model, error){},
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	client := *s.client
+	client.CheckRedirect = refuseRedirects
+	s.client = &client
+	return s
+}
+
+// Known says what is wrong with the name of a model, in one line, and what could be written instead. Both are empty
+// where nothing is: for provider/name with a provider of the set, and for the mock.
+func (s *Set) Known(ref string) (problem, hint string) {
+	provider, model, slash := strings.Cut(ref, "/")
+	if ref == "mock" || provider == "mock" && model != "" {
+		return "", ""
+	}
+	names := s.names()
+	switch {
+	case !slash:
+		problem = fmt.Sprintf("a model is written provider/name, not %q", truncate(ref))
+	case !slices.Contains(names, provider):
+		problem = fmt.Sprintf("unknown provider %q in %q; a model is written provider/name", truncate(provider), truncate(ref))
+	case strings.TrimSpace(model) == "":
+		problem = fmt.Sprintf("%q lacks the name of the model behind the slash", truncate(ref))
+	default:
+		return "", ""
+	}
+	return problem, "providers: " + strings.Join(names, ", ")
+}
+
+// names is every provider that a model may have.
+func (s *Set) names() []string {
+	names := []string{"mock"}
+	for _, p := range Providers() {
+		names = append(names, p.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.own)) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Open gives the model that is called provider/name. baseURL, where it is not empty, takes the place of the provider's
+// address and gets its key. Nothing is asked before the model is. An error says what the environment lacks.
+func (s *Set) Open(ref, baseURL string) (Model, error) {
+	if problem, _ := s.Known(ref); problem != "" {
+		return nil, errors.New(problem)
+	}
+	name, model, _ := strings.Cut(ref, "/")
+	if open := s.own[name]; open != nil {
+		if baseURL != "" {
+			return nil, fmt.Errorf("%s takes no base_url", name)
+		}
+		return open(model)
+	}
+	providers := Providers()
+	i := slices.IndexFunc(providers, func(p Provider) bool { return p.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%s is not asked through a provider", name)
+	}
+	p := providers[i]
+	address, err := s.address(p, baseURL)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.key(p)
+	if err != nil {
+		return nil, err
+	}
+	return &chat{client: s.client, provider: p, baseURL: address, key: key, name: model}, nil
+}
+
+// Secrets is the keys that the environment holds for any provider, so that they can be masked.
+func (s *Set) Secrets() []string {
+	var keys []string
+	for _, p := range Providers() {
+		for _, name := range p.KeyEnv {
+			if _, key := s.first([]string{name}); key != "" {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
+}
+
+// first is the first of some environment variables that holds more than white space.
+func (s *Set) first(names []string) (name, value string) {
+	for _, name := range names {
+		value, _ := s.lookup(name)
+		if value = strings.TrimSpace(value); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+func (s *Set) key(p Provider) (string, error) {
+	name, key := s.first(p.KeyEnv)
+	if key == "" && !p.Local {
+		return "", fmt.Errorf("%s needs a key: set %s", p.Name, strings.Join(p.KeyEnv, " or "))
+	}
+	if strings.ContainsFunc(key, unicode.IsControl) {
+		return "", fmt.Errorf("%s has a line break or another control character in its key", name)
+	}
+	return key, nil
+}
+
+// address is where a provider is asked. An error names who set the address and never shows it: there may be a password
+// in it.
+func (s *Set) address(p Provider, baseURL string) (string, error) {
+	from, raw := "base_url", strings.TrimSpace(baseURL)
+	if raw == "" {
+		from, raw = s.first(p.BaseEnv)
+	}
+	if raw == "" {
+		from, raw = p.Name, p.BaseURL
+	}
+	if raw == "" {
+		return "", fmt.Errorf("%s needs an address: set %s", p.Name, strings.Join(p.BaseEnv, " or "))
+	}
+	if p.Name == "ollama" {
+		raw = ollamaAddress(raw)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s is no address such as https://host/v1", from)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", fmt.Errorf("%s must begin with http:// or https://, not %q", from, u.Scheme)
+	case u.User != nil:
+		return "", fmt.Errorf("%s must have no user and no password in it", from)
+	case u.Hostname() == "":
+		return "", fmt.Errorf("%s lacks a host", from)
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", fmt.Errorf("%s must end before the ? or # in it", from)
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	if u.Path == "" {
+		u.Path = p.path
+	}
+	return u.String(), nil
+}
+
+// ollamaAddress completes an address without a scheme as Ollama's own tools do, which take a bare host or port too:
+// https://github.com/ollama/ollama/blob/main/envconfig/config.go.
+func ollamaAddress(s string) string {
+	s = strings.Trim(s, `"'`)
+	if strings.Contains(s, "://") {
+		return s
+	}
+	hostport, path, _ := strings.Cut(s, "/")
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host, port = strings.Trim(hostport, "[]"), "11434"
+	}
+	// A server listens on all addresses by such a name; a client asks its own machine.
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/" + path
+}

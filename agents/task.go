@@ -1,0 +1,146 @@
+package agents
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Task is a question whose answer must have a shape: a value that fits a schema, or one of some words.
+type Task struct {
+	Question
+	Schema  Schema   // nil: any text
+	Choices []string // empty: any text
+	Repairs int      // how often to ask again for an answer of another shape
+}
+
+// Schema is a JSON Schema that says what is wrong with a value.
+type Schema interface {
+	MarshalJSON() ([]byte, error)
+	Check(name string, v any) error
+}
+
+// Result is what a task came to.
+type Result struct {
+	Text  string
+	Value any // for a schema: numbers are [json.Number]s; else the text
+	Usage Usage
+}
+
+// Ask is how questions get out: it asks the world by calling ask, or has the answer from elsewhere.
+type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (Answer, error)) (Answer, error)
+
+// Do asks a model, and asks again, with what is wrong, for an answer of another shape. With choices an answer that is
+// still none of them is given back as it is; with a schema that is an error of kind [Unfit].
+func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (Result, error) {
+	q := t.Question
+	q.System = strings.TrimSpace(q.System + "\n\n" + t.instruction())
+	q.Messages = slices.Clone(q.Messages)
+	var r Result
+	for try := 0; ; try++ {
+		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) })
+		r.Usage.add(a.Usage)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return r, err
+		}
+		wrong := t.shape(a.Text, &r)
+		if wrong == nil || try >= t.Repairs && t.Schema == nil {
+			return r, nil
+		}
+		if try >= t.Repairs {
+			return r, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %d times)", wrong, try+1), cause: wrong}
+		}
+		q.Messages = append(q.Messages, Message{Model: true, Text: a.Text},
+			Message{Text: fmt.Sprintf("That does not fit: %v. %s", wrong, t.instruction())})
+		q.Call++
+	}
+}
+
+// instruction tells a model what shape its answer must have.
+func (t Task) instruction() string {
+	switch {
+	case t.Schema != nil:
+		schema, err := t.Schema.MarshalJSON()
+		if err != nil {
+			return ""
+		}
+		return "Answer with one JSON value and nothing else, no explanation and no code fence. It must fit this JSON Schema:\n" + string(schema)
+	case len(t.Choices) > 0:
+		return "Answer with one of these words and nothing else: " + strings.Join(t.Choices, ", ")
+	}
+	return ""
+}
+
+// shape takes from an answer what the task wants, or says what is wrong with it.
+func (t Task) shape(text string, r *Result) error {
+	r.Text, r.Value = text, text
+	switch {
+	case t.Schema != nil:
+		v, err := parse(text)
+		if err != nil {
+			return err
+		}
+		if err := t.Schema.Check("answer", v); err != nil {
+			return err
+		}
+		r.Value = v
+	case len(t.Choices) > 0:
+		r.Text = strings.TrimSpace(text)
+		r.Value = r.Text
+		if !slices.Contains(t.Choices, r.Text) {
+			return fmt.Errorf("%q is none of the words", truncate(r.Text))
+		}
+	}
+	return nil
+}
+
+// parse finds the JSON value of an answer: all of it, or what stands in its one code fence.
+func parse(text string) (any, error) {
+	text = strings.TrimSpace(text)
+	v, err := decode(text)
+	if err == nil {
+		return v, nil
+	}
+	if _, fenced, ok := strings.Cut(text, "```"); ok {
+		if inside, _, ok := strings.Cut(fenced, "```"); ok {
+			if first, rest, ok := strings.Cut(inside, "\n"); ok && !strings.ContainsAny(first, "{[\"") {
+				inside = rest // the language of the fence
+			}
+			if v, err := decode(strings.TrimSpace(inside)); err == nil {
+				return v, nil
+			}
+		}
+	}
+	return nil, err
+}
+
+func decode(text string) (any, error) {
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, fmt.Errorf("the answer is not JSON: it ends too early")
+		}
+		return nil, fmt.Errorf("the answer is not JSON: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("the answer is not JSON alone: more text stands behind it")
+	}
+	return v, nil
+}
+
+func truncate(s string) string {
+	if r := []rune(s); len(r) > 200 {
+		return string(r[:200]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,399 @@
+package agents
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// The bounds of one exchange with a provider.
+const (
+	maxReply  = 16 << 20  // bytes of an answer, and of one line of its stream
+	maxStream = 256 << 20 // bytes of a stream: a frame may be much larger than the word that it brings
+	maxError  = 64 << 10  // bytes read of an answer that is an error
+	maxQuote  = 300       // characters of a message, where a provider's own words may stand
+
+	// patience is how long a server may take to begin its answer. One that does not stream begins when the model has
+	// thought to the end; OpenAI's own clients wait as long.
+	patience = 10 * time.Minute
+	// silence is how long a server may take between two pieces of its answer: models think in the middle too.
+	silence = 5 * time.Minute
+)
+
+// newTransport is what a [Set] shares between its models.
+func newTransport() *http.Transport {
+	dialer := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConns:        100,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     90 * time.Second,
+	}
+}
+
+// refuseRedirects makes a client return a redirect as the answer. Followed, it would take the question to another host,
+// and the key along to another port of the same.
+func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// dialect is what an [exchange] must know of the API that a provider speaks. One value serves one exchange. What it
+// returns goes to langchaingo in place of what came; its errors are of type [*Error].
+type dialect interface {
+	// request completes the body that langchaingo wrote.
+	request(body io.Reader) ([]byte, error)
+	// whole checks an answer that came in one piece.
+	whole(body []byte) ([]byte, error)
+	// event checks a piece of an answer that streams. Its error is [io.EOF] where that was the last.
+	event(e event) ([]byte, error)
+	// end is for a stream that ended by itself: [io.EOF] where nothing is missing.
+	end() ([]byte, error)
+}
+
+// exchange is one request and its answer. It is the HTTP client that langchaingo uses: what langchaingo is not fit to
+// see never reaches it.
+type exchange struct {
+	client  *http.Client
+	key     string
+	stream  bool
+	dialect dialect
+
+	requestID string
+	err       error // why there is no answer: langchaingo rewrites some errors and loses others
+}
+
+// Do sends a request and returns its answer, checked; for a stream the checks go on while it is read.
+func (x *exchange) Do(req *http.Request) (*http.Response, error) {
+	checked, err := x.send(req)
+	if err != nil {
+		return nil, x.fail(err)
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: checked, Request: req}, nil
+}
+
+// fail keeps an error as the exchange's, in one short line without the key.
+func (x *exchange) fail(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Message, e.RequestID = x.words(e.Message), x.words(x.requestID)
+	}
+	if x.err == nil {
+		x.err = err
+	}
+	return err
+}
+
+// words makes a provider's text fit for a message. The key goes first: cut in two it would not be found.
+func (x *exchange) words(s string) string {
+	if x.key != "" {
+		s = strings.ReplaceAll(s, x.key, "***")
+	}
+	s = strings.ToValidUTF8(s[:min(len(s), maxError)], "")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if r := []rune(s); len(r) > maxQuote {
+		return string(r[:maxQuote-1]) + "…"
+	}
+	return s
+}
+
+// send gives the body of a good answer; closing it ends the request.
+func (x *exchange) send(req *http.Request) (io.ReadCloser, error) {
+	req, err := x.rewrite(req)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	b := &body{caller: req.Context(), ctx: ctx, cancel: cancel, left: maxReply}
+	late := time.AfterFunc(patience, func() { cancel(timeout("the answer did not begin within %v", patience)) })
+	resp, err := x.client.Do(req.WithContext(ctx))
+	late.Stop()
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the address, which stands in front already
+		}
+		err = b.broken("cannot reach "+req.URL.Host, err)
+		cancel(nil)
+		return nil, err
+	}
+	b.under = resp.Body
+	b.timer = time.AfterFunc(silence, func() { cancel(timeout("the answer stood still for %v", silence)) })
+	checked, err := x.receive(resp, b)
+	if err != nil {
+		b.Close()
+	}
+	return checked, err
+}
+
+// rewrite gives a request the body that the dialect wants.
+func (x *exchange) rewrite(req *http.Request) (*http.Request, error) {
+	data, err := x.dialect.request(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	out, err := http.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), bytes.NewReader(data))
+	if err != nil {
+		return nil, &Error{Kind: BadRequest, Message: err.Error()}
+	}
+	out.Header = req.Header.Clone()
+	out.Header.Set("User-Agent", "flowrun")
+	if x.key == "" {
+		out.Header.Del("Authorization") // langchaingo knows no server without a key
+	}
+	return out, nil
+}
+
+// receive checks an answer as far as that can be done before it is read.
+func (x *exchange) receive(resp *http.Response, b *body) (io.ReadCloser, error) {
+	x.requestID = resp.Header.Get("X-Request-Id")
+	if resp.StatusCode != http.StatusOK {
+		return nil, refused(resp, b)
+	}
+	form, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if x.stream && form == "text/event-stream" {
+		b.left = maxStream
+		return newStream(b, x), nil
+	}
+	data, err := io.ReadAll(b)
+	if err != nil {
+		return nil, err
+	}
+	if x.stream {
+		return nil, unstreamed(form, data)
+	}
+	b.Close()
+	checked, err := x.dialect.whole(data)
+	return io.NopCloser(bytes.NewReader(checked)), err
+}
+
+// unstreamed is the error of an answer that is no stream although one was asked for.
+func unstreamed(form string, data []byte) error {
+	var answer struct{ Error any }
+	if json.Unmarshal(data, &answer) == nil {
+		if e := reported(answer.Error); e != nil {
+			return e
+		}
+	}
+	return &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is no event stream but %s: %s", cmp.Or(form, "without a type"), data)}
+}
+
+// refused is the error of an answer with another status than 200.
+func refused(resp *http.Response, body io.Reader) error {
+	e := &Error{Kind: kindOf(resp.StatusCode), Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now())}
+	if to, err := resp.Location(); err == nil && e.Status/100 == 3 {
+		e.Message = "redirects are refused, and this one leads to " + to.Host
+		return e
+	}
+	data, _ := io.ReadAll(io.LimitReader(body, maxError)) // what came of it will do
+	c := complaintIn(data)
+	if slices.Contains(c.names, "insufficient_quota") {
+		e.Kind = BadRequest // OpenAI says so with status 429, but waiting does not help
+	}
+	e.Message = cmp.Or(c.message, strings.ToLower(http.StatusText(e.Status)), "no reason given")
+	return e
+}
+
+// retryAfter is how long a provider asks to wait. See RFC 9110, section 10.2.3; OpenAI and Azure say it in milliseconds
+// too, which is more exact.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil {
+		return span(ms, time.Millisecond)
+	}
+	after := h.Get("Retry-After")
+	if s, err := strconv.ParseFloat(after, 64); err == nil {
+		return span(s, time.Second)
+	}
+	if t, err := http.ParseTime(after); err == nil {
+		return span(float64(t.Sub(now)), time.Nanosecond)
+	}
+	return 0
+}
+
+// span is n times a unit, from 0 to one day: what no [time.Duration] can hold is not meant.
+func span(n float64, unit time.Duration) time.Duration {
+	if n <= 0 || math.IsNaN(n) {
+		return 0
+	}
+	return time.Duration(min(n, float64(24*time.Hour/unit)) * float64(unit))
+}
+
+// body is an answer as it comes. Reading it ends with the caller's context, after a silence, and behind left bytes.
+type body struct {
+	under  io.ReadCloser
+	caller context.Context // of the question; here because a Read has none
+	ctx    context.Context // of the request
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	left   int
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.timer.Reset(silence)
+	n, err := b.under.Read(p)
+	b.timer.Stop() // the reader may take its time
+	if b.left -= n; b.left < 0 {
+		return 0, &Error{Kind: BadAnswer, Message: "the answer is too large"}
+	}
+	if err != nil && err != io.EOF {
+		err = b.broken("the answer broke off", err)
+	}
+	return n, err
+}
+
+// Close ends the request, also while it is read.
+func (b *body) Close() error {
+	b.timer.Stop()
+	b.cancel(nil)
+	return b.under.Close()
+}
+
+// broken says why a request ended: because its question did, because the server let it wait, or by itself. Its [*Error]
+// unwraps to nothing: who looks for the end of a context must not find that of one request.
+func (b *body) broken(what string, err error) error {
+	if b.caller.Err() != nil {
+		return b.caller.Err()
+	}
+	if late, ok := errors.AsType[*Error](context.Cause(b.ctx)); ok {
+		return late
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return timeout("%s: it took too long", what)
+	}
+	return &Error{Kind: Network, Message: fmt.Sprintf("%s: %v", what, err)}
+}
+
+func timeout(format string, args ...any) *Error {
+	return &Error{Kind: Timeout, Message: fmt.Sprintf(format, args...)}
+}
+
+// complaint is what a provider says is wrong.
+type complaint struct {
+	message string
+	names   []string // its code, type and status, the innermost first
+}
+
+// complaintIn finds the complaint in the body of an answer; a page is none.
+func complaintIn(body []byte) complaint {
+	var v any
+	if json.Unmarshal(body, &v) == nil {
+		c := complain(v)
+		c.message = cmp.Or(c.message, string(body)) // better unread than unsaid
+		return c
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+		return complaint{}
+	}
+	return complaint{message: string(body)}
+}
+
+// complain finds the complaint in a JSON value. OpenAI and most others write {"error": {"message", "type", "code"}},
+// Gemini puts that into a list, Ollama writes {"error": "text"}, Mistral {"message", "type", "code"} with an object for
+// a message where it forwards {"detail": [{"msg"}]}, which is what servers made with FastAPI write.
+func complain(v any) complaint {
+	switch v := v.(type) {
+	case string:
+		return complaint{message: v}
+	case []any:
+		if len(v) > 0 {
+			return complain(v[0])
+		}
+	case map[string]any:
+		var c complaint
+		for _, key := range []string{"error", "detail", "message", "msg"} {
+			inner := complain(v[key])
+			c.names = append(c.names, inner.names...)
+			if c.message = inner.message; c.message != "" {
+				break
+			}
+		}
+		for _, key := range []string{"code", "type", "status"} {
+			if name := label(v[key]); name != "" {
+				c.names = append(c.names, name)
+			}
+		}
+		return c
+	}
+	return complaint{}
+}
+
+// label is a code, type or status, which some write as a number.
+func label(v any) string {
+	switch v := v.(type) {
+	case string:
+		return strings.ToLower(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return ""
+}
+
+// reported is the error that an answer with status 200 has in its "error" field, or nil.
+func reported(v any) *Error {
+	if v == nil || v == "" || v == false {
+		return nil
+	}
+	return failure(complain(v))
+}
+
+// failure is a complaint that came with status 200: what its names do not tell is the server's fault.
+func failure(c complaint) *Error {
+	e := &Error{Kind: Server, Message: cmp.Or(c.message, strings.Join(c.names, " "), "the provider reports an error and does not say which")}
+	for _, name := range c.names {
+		if kind := kindNamed(name); kind != "" {
+			e.Kind = kind
+			break
+		}
+	}
+	return e
+}
+
+func kindOf(status int) Kind {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return Auth
+	case status == http.StatusRequestTimeout:
+		return Timeout
+	case status == http.StatusTooManyRequests:
+		return RateLimit
+	case status >= 500:
+		return Server
+	case status >= 300:
+		return BadRequest
+	}
+	return BadAnswer
+}
+
+// kindNamed is the kind that a code, type or status stands for, in lower case: OpenAI's, Anthropic's and vLLM's names,
+// the ones of gRPC that Gemini uses, and OpenRouter's numbers. It is empty where a name says nothing.
+func kindNamed(name string) Kind {
+	switch name {
+	case "rate_limit_exceeded", "rate_limit_error", "requests", "tokens", "too_many_requests", "resource_exhausted":
+		return RateLimit
+	case "invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthenticated":
+		return Auth
+	case "insufficient_quota", "context_length_exceeded", "model_not_found", "invalid_request_error", "not_found_error",
+		"badrequesterror", "notfounderror", "invalid_argument", "failed_precondition", "not_found":
+		return BadRequest
+	case "timeout", "timeout_error", "deadline_exceeded":
+		return Timeout
+	case "content_filter":
+		return BadAnswer
+	}
+	if status, err := strconv.Atoi(name); err == nil && status >= 400 {
+		return kindOf(status)
+	}
+	return ""
+}

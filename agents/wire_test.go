@@ -1,0 +1,473 @@
+package agents
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestRefusals is about answers that are errors, whether or not a stream was asked for.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	const page = "<html><body>Bad gateway</body></html>"
+	tests := map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"401": {
+			says(401, "application/json", `{"error":{"message":"Incorrect API key provided: `+secret+`.","type":"invalid_request_error","code":"invalid_api_key"}}`, "X-Request-Id", "req_7"),
+			"auth: Incorrect API key provided: ***. (status 401), request req_7",
+		},
+		"403": {says(403, "application/json", `{"error":{"message":"not in your country"}}`), "auth: not in your country (status 403)"},
+		"404": {says(404, "application/json", `{"error":{"message":"the model gpt-test does not exist","code":"model_not_found"}}`), "bad_request: the model gpt-test does not exist (status 404)"},
+		"400 of Gemini": {
+			says(400, "application/json", `[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]`),
+			"bad_request: API key not valid (status 400)",
+		},
+		"404 of Ollama": {says(404, "application/json", `{"error":"model 'x' not found"}`), "bad_request: model 'x' not found (status 404)"},
+		"422 of Mistral": {
+			says(422, "application/json", `{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted"}]},"type":"invalid_request_error"}`),
+			"bad_request: Extra inputs are not permitted (status 422)",
+		},
+		"408": {says(408, "text/plain", "too slow"), "timeout: too slow (status 408)"},
+		"429 with seconds": {
+			says(429, "application/json", `{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}`, "Retry-After", "7"),
+			"rate_limit: slow down (status 429), after 7s",
+		},
+		"429 with milliseconds": {
+			says(429, "application/json", `{"error":{"message":"slow down"}}`, "Retry-After", "7", "Retry-After-Ms", "6250"),
+			"rate_limit: slow down (status 429), after 6.25s",
+		},
+		"429 without a quota": {
+			says(429, "application/json", `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}`),
+			"bad_request: You exceeded your current quota (status 429)",
+		},
+		"400 in other words": {says(400, "application/json", `{"errors":["x"]}`), `bad_request: {"errors":["x"]} (status 400)`},
+		"500":                {says(500, "application/json", `{"error":{"message":"boom"}}`), "server: boom (status 500)"},
+		"502 with a page":    {says(502, "text/html", page), "server: bad gateway (status 502)"},
+		"529 with nothing":   {says(529, "application/json", ``), "server: no reason given (status 529)"},
+		"503 of a proxy":     {says(503, "text/plain", "upstream connect error\x1b[31m\n reset "), "server: upstream connect error [31m reset (status 503)"},
+		"204":                {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "model: no content (status 204)"},
+		"a long complaint": {
+			says(400, "application/json", `{"error":{"message":"`+strings.Repeat("x", 290)+secret+strings.Repeat("y", 1000)+`"}}`),
+			"bad_request: " + strings.Repeat("x", 290) + "***yyyyyy… (status 400)",
+		},
+		"an error with status 200": {
+			says(200, "application/json", `{"error":{"message":"slow down, `+secret+`","code":429}}`),
+			"rate_limit: slow down, ***",
+		},
+	}
+	for name, tt := range tests {
+		for _, streamed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/streamed=%v", name, streamed), func(t *testing.T) {
+				t.Parallel()
+				f := serve(t, tt.answer)
+				got, err := f.model(t).Answer(t.Context(), hello(), listener(streamed))
+				if tell(err) != tt.want {
+					t.Errorf("\n got %s\nwant %s", tell(err), tt.want)
+				}
+				if got != (Answer{}) {
+					t.Errorf("there is an answer beside the error: %+v", got)
+				}
+				if n := len(f.asked()); n != 1 {
+					t.Errorf("asked %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// TestNoAnswer is about bodies with status 200 that are not what was asked for.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	const page = "<!DOCTYPE html>\n<p>Sign in to your hotel's network, " + secret + "</p>"
+	tests := map[string]struct {
+		answer   http.HandlerFunc
+		streamed bool
+		want     string
+	}{
+		"a page for a stream":         {says(200, "text/html; charset=utf-8", page), true, "model: the answer is no event stream but text/html: <!DOCTYPE html> <p>Sign in to your hotel's network, ***</p>"},
+		"a completion for a stream":   {says(200, "application/json", `{"choices":[{"message":{"content":"ok"}}]}`), true, `model: the answer is no event stream but application/json: {"choices":[{"message":{"content":"ok"}}]}`},
+		"a page":                      {says(200, "text/html", page), false, "model: the answer is no chat completion but <!DOCTYPE html> <p>Sign in to your hotel's network, ***</p>"},
+		"nothing":                     {says(200, "application/json", ""), false, "model: the answer is no chat completion but nothing"},
+		"no choices":                  {says(200, "application/json", `{"choices":[]}`), false, `model: the answer has no choices: {"choices":[]}`},
+		"a null choice":               {says(200, "application/json", `{"choices":[null]}`), false, `model: the answer has no choices: {"choices":[null]}`},
+		"a stream":                    {streams(`{"choices":[]}`), false, `model: the answer is no chat completion but data: {"choices":[]}, request req_1`},
+		"more than is read":           {says(200, "application/json", strings.Repeat(" ", maxReply+1)), false, "model: the answer is too large"},
+		"more than is read, packed":   {packed(strings.Repeat(" ", maxReply+1)), false, "model: the answer is too large"},
+		"more than is read, refused":  {says(500, "text/plain", strings.Repeat("x", maxReply+1)), false, "server: " + strings.Repeat("x", maxQuote-1) + "… (status 500)"},
+		"less than announced":         {says(200, "application/json", "{", "Content-Length", "100"), false, "network: the answer broke off: unexpected EOF"},
+		"less than announced of it":   {says(200, "text/event-stream", wire(`{"choices":[{"delta":{"content":"o"}}]}`), "Content-Length", "100"), true, "network: the answer broke off: unexpected EOF"},
+		"a connection that is closed": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, "network: cannot reach HOST: EOF"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := serve(t, tt.answer)
+			got, err := f.model(t).Answer(t.Context(), hello(), listener(tt.streamed))
+			want := strings.ReplaceAll(tt.want, "HOST", f.Listener.Addr().String())
+			if tell(err) != want {
+				t.Errorf("\n got %s\nwant %s", tell(err), want)
+			}
+			if got != (Answer{}) {
+				t.Errorf("there is an answer beside the error: %+v", got)
+			}
+			if n := len(f.asked()); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
+// packed answers with a body that is small on the wire.
+func packed(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		io.WriteString(z, body)
+		z.Close()
+	}
+}
+
+func TestConnectionRefused(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := l.Addr().String()
+	l.Close()
+	for _, streamed := range []bool{false, true} {
+		_, err = open(t, &http.Client{Transport: newTransport()}, "http://"+host+"/v1").Answer(t.Context(), hello(), listener(streamed))
+		want := fmt.Sprintf("network: cannot reach %s: dial tcp %s: connect: connection refused", host, host)
+		if tell(err) != want {
+			t.Errorf("\n got %s\nwant %s", tell(err), want)
+		}
+	}
+}
+
+func TestRedirectIsRefused(t *testing.T) {
+	t.Parallel()
+	elsewhere := serve(t, says(200, "application/json", `{"choices":[{"message":{"content":"ok"}}]}`))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, streamed := range []bool{false, true} {
+			f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				to, _ := url.Parse(elsewhere.URL)
+				to.User, to.Path = url.UserPassword("user", secret), "/v1/secret-path"
+				http.Redirect(w, r, to.String(), status)
+			})
+			_, err := f.model(t).Answer(t.Context(), hello(), listener(streamed))
+			want := fmt.Sprintf("bad_request: redirects are refused, and this one leads to %s (status %d)", elsewhere.Listener.Addr(), status)
+			if tell(err) != want {
+				t.Errorf("\n got %s\nwant %s", tell(err), want)
+			}
+			if n := len(f.asked()); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		}
+	}
+	if n := len(elsewhere.asked()); n != 0 {
+		t.Errorf("the other host was asked %d times", n)
+	}
+}
+
+// TestKeyIsNeverShown has a server that gives the key back wherever it can.
+func TestKeyIsNeverShown(t *testing.T) {
+	t.Parallel()
+	echo := func(status int, contentType, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			says(status, contentType, strings.ReplaceAll(body, "KEY", key), "X-Request-Id", "req-"+key)(w, r)
+		}
+	}
+	tests := map[string]struct {
+		answer   http.HandlerFunc
+		streamed bool
+	}{
+		"in a complaint":      {echo(401, "application/json", `{"error":{"message":"bad key KEY, KEY"}}`), false},
+		"in a text":           {echo(500, "text/plain", "bad key KEY"), false},
+		"in a type":           {echo(200, "application/json", `{"error":{"type":"KEY"}}`), false},
+		"in a body":           {echo(200, "application/json", `KEY`), false},
+		"in a finish reason":  {echo(200, "application/json", `{"choices":[{"message":{},"finish_reason":"KEY"}]}`), false},
+		"in a refusal":        {echo(200, "application/json", `{"choices":[{"message":{"refusal":"KEY"}}]}`), false},
+		"in a media type":     {echo(200, "KEY/x", ``), true},
+		"in a frame":          {echo(200, "text/event-stream", "data: KEY\n\n"), true},
+		"in an error's frame": {echo(200, "text/event-stream", "event: error\ndata: KEY\n\n"), true},
+		"in a cut quotation":  {echo(200, "text/event-stream", "data: "+strings.Repeat("x", maxQuote-100)+"KEYKEYKEYKEY\n\n"), true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := serve(t, tt.answer)
+			_, err := f.model(t).Answer(t.Context(), hello(), listener(tt.streamed))
+			got := fmt.Sprintf("%v %+v %#v", err, err, err)
+			if err == nil || strings.Contains(got, secret[:8]) || !strings.Contains(got, "***") {
+				t.Errorf("got %s", got)
+			}
+			if n := len(f.asked()); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		streamed bool
+		begin    string // what the server sends before it waits
+	}{
+		"before an answer":             {false, ""},
+		"before a stream":              {true, ""},
+		"in the middle of an answer":   {false, `{"choices":[`},
+		"in the middle of a stream":    {true, wire(`{"choices":[{"delta":{"content":"half an"}}]}`)},
+		"in the middle of a frame":     {true, `data: {"choices":[`},
+		"between the end and its mark": {true, wire(`{"choices":[{"delta":{"content":"all"},"finish_reason":"stop"}]}`)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			waiting, gone := make(chan struct{}), make(chan struct{})
+			f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				defer close(gone)
+				if tt.begin != "" {
+					w.Header().Set("Content-Type", "text/event-stream")
+					io.WriteString(w, tt.begin)
+					w.(http.Flusher).Flush()
+				}
+				close(waiting)
+				<-r.Context().Done()
+			})
+			m := f.model(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			answered := make(chan struct{})
+			go func() {
+				defer close(answered)
+				got, err := m.Answer(ctx, hello(), listener(tt.streamed))
+				if err != context.Canceled {
+					t.Errorf("got %v, want that of the context", err)
+				}
+				if got != (Answer{}) {
+					t.Errorf("there is an answer beside the error: %+v", got)
+				}
+			}()
+			soon(t, "the request", waiting)
+			cancel(errors.New("enough"))
+			soon(t, "the answer", answered)
+			soon(t, "the end of the request", gone)
+			if n := len(f.asked()); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
+func TestCancelWhileListening(t *testing.T) {
+	t.Parallel()
+	f := serve(t, streams(`{"choices":[{"delta":{"content":"half an"}}]}`, `{"choices":[{"delta":{"content":" answer"},"finish_reason":"stop"}]}`, `[DONE]`))
+	ctx, cancel := context.WithCancel(t.Context())
+	got, err := f.model(t).Answer(ctx, hello(), func(string) { cancel() })
+	if err != context.Canceled || got != (Answer{}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestCancelledBefore(t *testing.T) {
+	t.Parallel()
+	f := serve(t, says(200, "application/json", `{"choices":[{"message":{"content":"ok"}}]}`))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.model(t).Answer(ctx, hello(), nil); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+	if n := len(f.asked()); n != 0 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestSilence owns the clock: what takes minutes here takes none.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	frame := wire(`{"choices":[{"delta":{"content":"word "}}]}`)
+	end := wire(`{"choices":[{"delta":{},"finish_reason":"stop"}]}`) + wire(`[DONE]`)
+	tests := map[string]struct {
+		transport roundTrip
+		streamed  bool
+		pause     time.Duration // of the listener, at each word
+		deadline  time.Duration // of the question
+		timeout   time.Duration // of the program's client
+		want      string        // the error, or the answer
+		took      time.Duration
+	}{
+		"no answer": {
+			transport: silent,
+			want:      "timeout: the answer did not begin within 10m0s", took: patience,
+		},
+		"no answer before the deadline": {
+			transport: silent,
+			deadline:  time.Minute,
+			want:      "context deadline exceeded", took: time.Minute,
+		},
+		"no answer before the client's timeout": {
+			transport: silent,
+			timeout:   time.Minute,
+			want:      "timeout: cannot reach fake.test: it took too long", took: time.Minute,
+		},
+		"an answer that stands still": {
+			transport: pipe("application/json", func(ctx context.Context, w io.Writer) { io.WriteString(w, "{"); <-ctx.Done() }),
+			want:      "timeout: the answer stood still for 5m0s", took: silence,
+		},
+		"a stream that stands still": {
+			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) {
+				time.Sleep(silence - 1)
+				io.WriteString(w, frame)
+				<-ctx.Done()
+			}),
+			streamed: true,
+			want:     "timeout: the answer stood still for 5m0s", took: 2*silence - 1,
+		},
+		"a stream up to the deadline": {
+			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) { io.WriteString(w, frame); <-ctx.Done() }),
+			streamed:  true, deadline: time.Minute,
+			want: "context deadline exceeded", took: time.Minute,
+		},
+		"a slow stream": {
+			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) {
+				for range 5 {
+					time.Sleep(silence - 1)
+					io.WriteString(w, ": thinking\n\n")
+					time.Sleep(silence - 1)
+					io.WriteString(w, frame)
+				}
+				io.WriteString(w, end)
+			}),
+			streamed: true,
+			want:     "word word word word word ", took: 10 * (silence - 1),
+		},
+		"a slow listener": {
+			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) { io.WriteString(w, frame+frame); io.WriteString(w, end) }),
+			streamed:  true, pause: 2 * silence,
+			want: "word word ", took: 4 * silence,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(tt.deadline, 1000*time.Hour))
+				defer cancel()
+				asked := 0
+				client := &http.Client{Timeout: tt.timeout, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					asked++
+					return tt.transport(r)
+				})}
+				var text func(string)
+				if tt.streamed {
+					text = func(string) { time.Sleep(tt.pause) }
+				}
+				start := time.Now()
+				answer, err := open(t, client, "http://fake.test/v1").Answer(ctx, hello(), text)
+				got := answer.Text
+				if err != nil {
+					got = tell(err)
+				}
+				if got != tt.want {
+					t.Errorf("\n got %s\nwant %s", got, tt.want)
+				}
+				if took := time.Since(start); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if asked != 1 {
+					t.Errorf("asked %d times", asked)
+				}
+			})
+		})
+	}
+}
+
+// silent never answers.
+func silent(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := map[string]struct {
+		header map[string]string
+		want   time.Duration
+	}{
+		"nothing":              {nil, 0},
+		"seconds":              {map[string]string{"Retry-After": "30"}, 30 * time.Second},
+		"parts of a second":    {map[string]string{"Retry-After": "0.5"}, 500 * time.Millisecond},
+		"milliseconds":         {map[string]string{"Retry-After-Ms": "1500", "Retry-After": "2"}, 1500 * time.Millisecond},
+		"a date":               {map[string]string{"Retry-After": "Sun, 01 Mar 2026 12:01:00 GMT"}, time.Minute},
+		"a date that is over":  {map[string]string{"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0},
+		"a date far away":      {map[string]string{"Retry-After": "Fri, 01 Mar 3026 12:00:00 GMT"}, 24 * time.Hour},
+		"less than nothing":    {map[string]string{"Retry-After": "-5"}, 0},
+		"no number":            {map[string]string{"Retry-After": "NaN"}, 0},
+		"no time":              {map[string]string{"Retry-After": "soon"}, 0},
+		"more than can be":     {map[string]string{"Retry-After": "1e300"}, 24 * time.Hour},
+		"more than can be, ms": {map[string]string{"Retry-After-Ms": "inf"}, 24 * time.Hour},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{}
+			for k, v := range tt.header {
+				h.Set(k, v)
+			}
+			if got := retryAfter(h, now); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestPanicOfTheListener holds that a broken listener leaves no request behind.
+func TestPanicOfTheListener(t *testing.T) {
+	t.Parallel()
+	gone := make(chan struct{})
+	f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		streams(`{"choices":[{"delta":{"content":"o"}}]}`)(w, r)
+		<-r.Context().Done()
+	})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic got lost")
+			}
+		}()
+		_, _ = f.model(t).Answer(t.Context(), hello(), func(string) { panic("broken") })
+	}()
+	soon(t, "the end of the request", gone)
+}
+
+func TestEveryStreamIsBounded(t *testing.T) {
+	t.Parallel()
+	comment := append(bytes.Repeat([]byte(":"), 1<<20), '\n')
+	client := &http.Client{Transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) {
+		for {
+			if _, err := w.Write(comment); err != nil {
+				return
+			}
+		}
+	})}
+	_, err := open(t, client, "http://fake.test/v1").Answer(t.Context(), hello(), func(string) {})
+	if got, want := tell(err), "model: the answer is too large"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
