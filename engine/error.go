@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// ErrorKind says what sort of failure ended a node or a run.
+type ErrorKind string
+
+// The kinds of errors. Limits, budgets, permissions and cancellation are never caught, retried or continued past.
+const (
+	RateLimit  ErrorKind = "rate_limit"
+	Timeout    ErrorKind = "timeout"
+	Auth       ErrorKind = "auth"
+	Server     ErrorKind = "server"
+	Network    ErrorKind = "network"
+	BadRequest ErrorKind = "bad_request"
+	Model      ErrorKind = "model" // an answer that is no answer
+	Limit      ErrorKind = "limit"
+	Budget     ErrorKind = "budget"
+	Expression ErrorKind = "expression"
+	Schema     ErrorKind = "schema"
+	Permission ErrorKind = "permission"
+	Tool       ErrorKind = "tool"
+	Exec       ErrorKind = "exec"
+	HTTP       ErrorKind = "http"
+	Fail       ErrorKind = "fail" // the author's own
+	Rejected   ErrorKind = "rejected"
+	Recording  ErrorKind = "recording"
+	Cancelled  ErrorKind = "cancelled"
+	Panic      ErrorKind = "panic"
+	Internal   ErrorKind = "internal"
+)
+
+// ErrorKinds lists them all, in the order of the documentation.
+func ErrorKinds() []ErrorKind {
+	return []ErrorKind{RateLimit, Timeout, Auth, Server, Network, BadRequest, Model, Limit, Budget, Expression, Schema, Permission,
+		Tool, Exec, HTTP, Fail, Rejected, Recording, Cancelled, Panic, Internal}
+}
+
+// Error is why a node or a run failed. A node says the kind and the message; who and where is added once, where the
+// engine enters nodes.
+type Error struct {
+	Kind    ErrorKind
+	Message string
+	Node    string   // its name, else its path; empty for a run as a whole
+	Path    string   // of the node
+	Pos     spec.Pos // of the node, or of the expression that failed
+
+	// RetryAfter is how long the other side asked to wait before the next attempt.
+	RetryAfter time.Duration
+
+	cause error
+	stack []byte
+	own   bool // of a timeout: the node's own
+}
+
+// Errorf is an error of a kind. A cause given with %w can be found with [errors.Is] and [errors.As].
+func Errorf(kind ErrorKind, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: kind, Message: err.Error(), cause: errors.Unwrap(err)}
+}
+
+// Error is the place, the node and the message.
+func (e *Error) Error() string {
+	s := e.Message
+	if e.Node != "" {
+		s = e.Node + ": " + s
+	}
+	if e.Pos.File != "" {
+		s = e.Pos.String() + ": " + s
+	}
+	return s
+}
+
+// Unwrap is what caused the error, if that is known.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Stack is where a node panicked; nil for other errors.
+func (e *Error) Stack() []byte { return e.stack }
+
+// stops tells whether the error ends more than its node: it is never recorded, retried, caught or continued past.
+func (e *Error) stops() bool {
+	switch e.Kind {
+	case Cancelled, Limit, Budget, Permission:
+		return true
+	}
+	return false
+}
+
+// value is the error as expressions and events see it.
+func (e *Error) value() map[string]any {
+	return map[string]any{"kind": string(e.Kind), "message": e.Message, "node": e.Node}
+}
+
+// asError makes any error one of a kind, without a place.
+func asError(err error, otherwise ErrorKind) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	var x *spec.EvalError
+	if errors.As(err, &x) {
+		return &Error{Kind: Expression, Message: x.Message, Pos: x.Pos}
+	}
+	return &Error{Kind: otherwise, Message: err.Error(), cause: err}
+}
+
+// InvalidError says that a run could not begin: its input, its parameters or what its agents need is not right.
+// Nothing ran.
+type InvalidError struct{ Problems []string }
+
+func (e *InvalidError) Error() string { return strings.Join(e.Problems, "\n") }
+
+// PermissionError lists what a pipeline needs and the user did not allow. Nothing ran.
+type PermissionError struct{ Needs []spec.Need }
+
+func (e *PermissionError) Error() string {
+	lines := []string{"the pipeline needs what was not allowed:"}
+	for _, n := range e.Needs {
+		lines = append(lines, fmt.Sprintf("  %s  (%s)", n.Flag(), n.Pos))
+	}
+	return strings.Join(lines, "\n")
+}

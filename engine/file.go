@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// file is one execution of a pipeline file: the run's own, or one that a node includes.
+type file struct {
+	unit   *unit
+	input  any
+	params map[string]any
+	visits int // max_visits_per_node
+}
+
+// run runs the file's root, works out its output, and runs what is to run finally, in the realm of up.
+func (f *file) run(up *Visit, m *realm) (any, *Error) {
+	frame := newFrame(nil, span{0, len(f.unit.named)})
+	root := &Visit{run: up.run, file: f, vx: f.unit.root, up: up, item: none, count: 1, scope: up.scope, realm: up.realm, steps: up.steps,
+		frame: frame, prev: f.input}
+	o := up.enter(root)
+	out, err := o.Value, o.Err
+	if m != nil {
+		err = m.ended(err)
+	}
+	if err == nil && f.unit.output != nil {
+		var failed error
+		if out, failed = root.Eval(f.unit.output, out); failed != nil {
+			err = root.place(asError(failed, Expression))
+		}
+	}
+	if f.unit.finally != nil {
+		if late := f.finally(up, frame, out, err); err == nil {
+			err = late
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// finally runs the node that is to run last whatever happened, within bounds of its own.
+func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
+	r := up.run
+	m := &realm{run: r, outer: up.scope, timeout: finallyTime}
+	m.scope = r.rt.Detached(up.scope, r.rt.Now().Add(finallyTime))
+	defer m.scope.Stop(nil)
+	status, why := string(Completed), any(nil)
+	if err != nil {
+		out, why = nil, err.value()
+		if status = string(Failed); err.Kind == Cancelled {
+			status = string(Stopped)
+		}
+	}
+	v := &Visit{run: r, file: f, vx: f.unit.finally, up: up, item: none, count: 1, scope: m.scope, realm: m, frame: frame, prev: out,
+		steps:  &budget{limit: finallySteps, name: "the steps of finally"},
+		locals: locals(nil, []Local{{"status", status}, {"error", why}})}
+	o := up.enter(v)
+	switch {
+	case m.over() != nil:
+		return m.over()
+	case o.Err != nil && m.timedOut():
+		return v.place(&Error{Kind: Timeout, Message: fmt.Sprintf("it did not end within the %s that finally has", finallyTime)})
+	}
+	return o.Err
+}
+
+// File runs an included file in place of the node: it shares the run's limits and identity and has its own as well.
+// The error is of kind schema where the input or a parameter does not fit.
+func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, error) {
+	u := v.run.graph.units[p]
+	f := &file{unit: u, input: input, visits: v.file.visits}
+	if u.limits.visits > 0 {
+		f.visits = min(f.visits, u.limits.visits)
+	}
+	if p.Input != nil {
+		if err := p.Input.Check("input", input); err != nil {
+			return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
+		}
+	}
+	var problems []string
+	if f.params, problems = Params(p, params); problems != nil {
+		return nil, Errorf(Schema, "%s", problems[0])
+	}
+	scope, steps := v.scope, v.steps
+	defer func() { v.scope, v.steps = scope, steps }()
+	if u.limits.steps > 0 {
+		v.steps = &budget{limit: u.limits.steps, name: "max_steps", up: steps, used: v.kept.Spent.Steps}
+	}
+	if u.limits.timeout > 0 {
+		v.scope = v.run.rt.Scope(scope, v.since().Add(u.limits.timeout))
+		defer v.scope.Stop(nil)
+	}
+	out, err := f.run(v, nil)
+	if late := (*timedOut)(nil); u.limits.timeout > 0 && scope.Cause() == nil && errors.As(v.scope.Cause(), &late) {
+		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("%s did not end within its timeout of %s", p.File, u.limits.timeout)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -1,0 +1,170 @@
+package engine
+
+// What a visit keeps, and what it tells.
+
+// record keeps how a visit ended. What was stopped is not kept: it may go on another time.
+func (v *Visit) record(o Outcome) (kept func() error) {
+	r := v.run
+	if r.turns == nil || o.again || o.Err != nil && o.Err.stops() {
+		return nil
+	}
+	f := &Finished{Named: *v.named(o), Caught: v.caught != nil && o.Err == nil, Tally: o.tally, Names: v.frame.names(v.file.unit, v.vx.below())}
+	e := Entry{Turn: v.Turn(), Finished: f}
+	if v.vx.row != none {
+		e.Name = v.vx.node.Name
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.Stopped = v.stoppedBelow()
+	r.number++
+	f.Number = r.number
+	return r.turns.Record(e)
+}
+
+// unkept ends the run because its position could not be kept: what is not kept must not be used.
+func (v *Visit) unkept(err error) *Error {
+	return v.realm.end(v.place(Errorf(Internal, "keeping the run's position: %w", err)))
+}
+
+// save keeps where an unfinished visit is; the turns below it are forgotten. It waits where something may only happen
+// once it is kept.
+func (v *Visit) save(c *Cursor, wait bool) *Error {
+	r := v.run
+	if r.turns == nil {
+		return nil
+	}
+	if c.Folded == "" {
+		v.tally.add(v.lost)
+		v.lost = Tally{}
+	}
+	c.State, c.Started, c.Tally, c.Asked, c.Counts = v.state, v.began, v.tally, v.asked, append([]int(nil), v.counts...)
+	c.Names = v.frame.names(v.file.unit, v.vx.below())
+	r.mu.Lock()
+	kept := r.turns.Record(Entry{Turn: v.Turn(), Cursor: c})
+	r.mu.Unlock()
+	if !wait || kept == nil {
+		return nil
+	}
+	if err := kept(); err != nil {
+		return v.unkept(err)
+	}
+	return nil
+}
+
+// Save keeps where a container is, so that it goes on from there: what ran below it before stands in the state, which
+// is asked for only where something is kept. After a cut, State gives it back.
+func (v *Visit) Save(state func() any) { v.SaveAfter(Outcome{}, state) }
+
+// SaveAfter is Save for a container with several children on the way: the state stands for the one that ended so, and
+// what is kept of the others stays as it is.
+func (v *Visit) SaveAfter(o Outcome, state func() any) {
+	if v.run.turns == nil {
+		return
+	}
+	v.state = Value{state()}
+	v.save(&Cursor{Folded: o.turn}, false)
+}
+
+// State is what Save kept before the run was cut; ok tells whether it did.
+func (v *Visit) State() (state any, ok bool) {
+	if v.kept.Cursor == nil || v.kept.Cursor.State.V == nil {
+		return nil, false
+	}
+	return v.kept.Cursor.State.V, true
+}
+
+// settle makes how a visit ended known: to expressions, in the run's result, and to listeners.
+func (v *Visit) settle(o Outcome) {
+	if v.vx.slot != none || v.vx.row != none {
+		n := v.named(o)
+		if o.Err == nil || !o.Err.stops() {
+			v.frame.set(v.vx.slot, n)
+		}
+		if v.vx.row != none && (v.shown || o.Skipped) {
+			v.run.mu.Lock()
+			v.run.rows[v.vx.row] = n
+			v.run.mu.Unlock()
+		}
+	}
+	switch {
+	case o.again:
+	case o.Skipped:
+		v.tell(Event{Type: StepSkipped})
+	case !v.shown:
+	case o.Err != nil:
+		v.tell(Event{Type: StepFailed, Error: o.Err})
+	case v.caught != nil && v.vx.continues:
+		v.tell(Event{Type: StepFailed, Error: v.caught})
+	default:
+		v.tell(Event{Type: StepCompleted, Output: o.Value, Error: v.caught})
+	}
+}
+
+const skipped = "skipped"
+
+func (v *Visit) named(o Outcome) *Named {
+	n := &Named{Output: Value{o.Result()}, Status: string(Completed), Visits: v.count}
+	switch {
+	case o.Skipped:
+		n.Status = skipped
+	case o.Err != nil && o.Err.Kind == Cancelled:
+		n.Status, n.Error = string(Stopped), o.Err
+	case o.Err != nil:
+		n.Status, n.Error = string(Failed), o.Err
+	case v.caught != nil:
+		n.Error = v.caught
+		if v.vx.continues {
+			n.Status = string(Failed)
+		}
+	}
+	return n
+}
+
+// stoppedBelow are the listed nodes below that were stopped. The run's lock is held.
+func (v *Visit) stoppedBelow() map[string]Named {
+	var out map[string]Named
+	for row := v.vx.rows.low; row < v.vx.rows.high; row++ {
+		if n := v.run.rows[row]; n != nil && row != v.vx.row && n.Status == string(Stopped) {
+			if out == nil {
+				out = map[string]Named{}
+			}
+			out[v.file.unit.listed[row].node.Name] = *n
+		}
+	}
+	return out
+}
+
+// show tells that the visit starts, once.
+func (v *Visit) show() {
+	if v.shown {
+		return
+	}
+	v.shown = true
+	if v.run.stream.events != nil {
+		v.start = v.run.rt.Now()
+		v.tell(Event{Type: StepStarted})
+	}
+}
+
+// tell sends an event of the visit.
+func (v *Visit) tell(e Event) {
+	if v.run.stream.events == nil {
+		return
+	}
+	if e.Type == StepCompleted || e.Type == StepFailed {
+		e.Duration = v.run.rt.Now().Sub(v.start)
+	}
+	e.Node, e.Path, e.Turn, e.Visit, e.Kind, e.Pos = v.label(), v.Path(), v.Turn(), v.count, v.vx.node.Kind.Name, v.vx.node.Pos
+	if e.Label = v.vx.body.Label; e.Node != e.Path {
+		e.Label = e.Node
+	}
+	if e.Label == "" {
+		e.Label = e.Turn
+	}
+	for at := v; at != nil && e.Item == nil; at = at.up {
+		if at.item != none {
+			e.Item = &at.item
+		}
+	}
+	v.run.emit(e)
+}

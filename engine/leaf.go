@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"hash/fnv"
+	"slices"
+	"time"
+)
+
+// leaf runs a leaf: attempts, one after another, that count as one step.
+func (v *Visit) leaf() (any, *Error) {
+	attempt := 1
+	if c := v.kept.Cursor; c != nil {
+		attempt += c.Attempt
+		if c.Attempt > 0 {
+			v.run.rt.Sleep(v.scope, c.Wake)
+		}
+	}
+	for ; ; attempt++ {
+		out, err := v.attempt(attempt)
+		if err == nil || err.stops() || !v.vx.retry.again(err, attempt) {
+			return out, err
+		}
+		pause := v.vx.retry.pause(attempt, err.RetryAfter, v.Key())
+		v.tell(Event{Type: StepRetried, Attempt: attempt, Delay: pause, Error: v.place(err)})
+		until := v.run.rt.Now().Add(pause)
+		if err := v.save(&Cursor{Attempt: attempt, Wake: until}, true); err != nil {
+			return nil, err
+		}
+		v.run.rt.Sleep(v.scope, until)
+		if err := v.stopped(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// attempt makes one attempt: a slot, stopped meanwhile? the step counted, then the body within its timeout.
+func (v *Visit) attempt(n int) (any, *Error) {
+	if v.vx.kind.Slot {
+		if !v.run.rt.Slot(v.scope) {
+			return nil, v.stopped()
+		}
+		defer v.run.rt.Free()
+	}
+	if err := v.stopped(); err != nil {
+		return nil, err
+	}
+	if v.tally.Steps == 0 {
+		if full := v.steps.take(); full != nil {
+			return nil, v.realm.refuse(v, full.reached())
+		}
+		v.tally.Steps = 1
+		v.run.spend(Tally{Steps: 1})
+	}
+	v.show()
+	body := v.decide
+	if v.vx.body.Act != nil {
+		body = func() (any, *Error) { return v.act(n) }
+	}
+	if v.vx.timeout == 0 {
+		return body()
+	}
+	return v.within(v.run.rt.Now().Add(v.vx.timeout), body)
+}
+
+// act runs a leaf that asks something of the world.
+func (v *Visit) act(attempt int) (any, *Error) {
+	return v.safely(func() (any, error) {
+		c := newCall(v, attempt)
+		out, err := v.run.rt.Act(v.scope, v.vx.body.Act, c)
+		v.tally.Usage.add(c.usage)
+		if err == nil { // a leaf that did not hear that it was stopped has not succeeded
+			if cause := v.scope.Cause(); cause != nil {
+				return nil, cause
+			}
+		}
+		return out, err
+	})
+}
+
+// again tells whether a failed attempt is made again.
+func (r Retry) again(err *Error, attempt int) bool {
+	if attempt >= r.MaxAttempts || err.RetryAfter > maxRetryAfter || err.own && r.Requests {
+		return false
+	}
+	return slices.Contains(r.Kinds, err.Kind)
+}
+
+// pause is how long to wait after an attempt. The jitter comes from the execution's key: it spreads the branches of a
+// run and is the same when the run goes on after a crash.
+func (r Retry) pause(attempt int, after time.Duration, key string) time.Duration {
+	d := float64(r.Delay)
+	for range attempt - 1 {
+		d *= max(r.Backoff, 1)
+		if r.MaxDelay > 0 && d > float64(r.MaxDelay) {
+			break
+		}
+	}
+	pause := time.Duration(min(d, float64(24*time.Hour)))
+	if r.MaxDelay > 0 {
+		pause = min(pause, r.MaxDelay)
+	}
+	if r.Jitter > 0 {
+		h := fnv.New64a()
+		h.Write([]byte(key))
+		h.Write([]byte{byte(attempt)})
+		pause += time.Duration(h.Sum64() % uint64(r.Jitter))
+	}
+	return max(pause, after)
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// realm is what a limit ends as a whole: the run, or what runs finally.
+type realm struct {
+	run     *run
+	outer   Scope
+	scope   Scope
+	timeout time.Duration
+
+	mu    sync.Mutex
+	fatal *Error
+}
+
+// refuse ends the realm at a limit, in the name of the visit that would have passed it.
+func (m *realm) refuse(v *Visit, message string) *Error {
+	return m.end(v.place(&Error{Kind: Limit, Message: message}))
+}
+
+// end stops everything; the first reason counts.
+func (m *realm) end(err *Error) *Error {
+	m.mu.Lock()
+	if m.fatal == nil {
+		m.fatal = err
+	}
+	err = m.fatal
+	m.mu.Unlock()
+	m.scope.Stop(err)
+	return err
+}
+
+// ended is the reason why the realm as a whole came to an end early, or else what its root failed with: a limit goes
+// before all, then the caller's cancellation and the realm's own deadline, whatever nodes made of them.
+func (m *realm) ended(err *Error) *Error {
+	if fatal := m.over(); fatal != nil {
+		return fatal
+	}
+	if cause := m.outer.Cause(); cause != nil {
+		if errors.Is(cause, context.DeadlineExceeded) {
+			return &Error{Kind: Timeout, Message: "the caller's time for the run is up", cause: cause}
+		}
+		return &Error{Kind: Cancelled, Message: "the run was " + stopping(cause), cause: cause}
+	}
+	if m.timedOut() {
+		return &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", m.timeout), cause: context.DeadlineExceeded}
+	}
+	return err
+}
+
+// over is the limit that ended the realm, nil where none did.
+func (m *realm) over() *Error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fatal
+}
+
+func (m *realm) timedOut() bool {
+	var t *timedOut
+	return errors.As(m.scope.Cause(), &t)
+}
+
+// stopping words the cause of a cancellation.
+func stopping(cause error) string {
+	var failed *Error
+	var late *timedOut
+	switch {
+	case errors.Is(cause, ErrEnough):
+		return "stopped: enough others succeeded"
+	case errors.As(cause, &failed) && failed.Node != "":
+		return fmt.Sprintf("stopped because %s failed", failed.Node)
+	case errors.As(cause, &late):
+		return "stopped: the time is up"
+	case cause == nil || errors.Is(cause, context.Canceled):
+		return "cancelled"
+	}
+	return "cancelled: " + cause.Error()
+}
+
+// budget counts steps against a limit and those of the files around.
+type budget struct {
+	name  string // of the limit
+	limit int    // 0: none
+	up    *budget
+
+	mu   sync.Mutex
+	used int
+}
+
+// take counts a step, or gives the budget that has none left.
+func (b *budget) take() (exhausted *budget) {
+	for at := b; at != nil; at = at.up {
+		at.mu.Lock()
+		full := at.limit > 0 && at.used >= at.limit
+		if !full {
+			at.used++
+		}
+		at.mu.Unlock()
+		if full {
+			return at
+		}
+	}
+	return nil
+}
+
+func (b *budget) reached() string {
+	return fmt.Sprintf("reached %s=%d (raise limits.max_steps, or find what runs more often than it should)", b.name, b.limit)
+}
+
+// lacks gives the budget that has fewer than so many steps left.
+func (b *budget) lacks(steps int) (short *budget, left int) {
+	for at := b; at != nil; at = at.up {
+		at.mu.Lock()
+		left := at.limit - at.used
+		at.mu.Unlock()
+		if at.limit > 0 && left < steps {
+			return at, max(left, 0)
+		}
+	}
+	return nil, 0
+}

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"os"
+	"time"
+)
+
+// Option changes how a graph is run.
+type Option func(*run)
+
+// WithListener tells l every event of the run, in order, as well as the listeners set before.
+func WithListener(l Listener) Option { return func(r *run) { r.listeners = append(r.listeners, l) } }
+
+// WithParams gives values for the pipeline's parameters.
+func WithParams(params map[string]any) Option { return func(r *run) { r.params = params } }
+
+// WithGrants allows what a pipeline may reach for outside; without it nothing but its models.
+func WithGrants(g Grants) Option { return func(r *run) { r.grants = g } }
+
+// WithTurns keeps the position of the run in t and goes on from what is kept there. Without it nothing is kept.
+func WithTurns(t Turns) Option { return func(r *run) { r.turns = t } }
+
+// WithRunID names the run; without it a new id is made.
+func WithRunID(id string) Option { return func(r *run) { r.info.ID = id } }
+
+// WithIdentity names on whose behalf, and in which session, the pipeline runs.
+func WithIdentity(user, session string) Option {
+	return func(r *run) { r.info.UserID, r.info.SessionID = user, session }
+}
+
+// WithMaxSteps, WithMaxVisits, WithMaxConcurrency and WithTimeout take the place of the limits in the file; 0 leaves
+// those.
+func WithMaxSteps(n int) Option { return func(r *run) { override(&r.limits.steps, n) } }
+
+// WithMaxVisits bounds the visits of a node within one visit of its parent.
+func WithMaxVisits(n int) Option { return func(r *run) { override(&r.limits.visits, n) } }
+
+// WithMaxConcurrency bounds how many leaves ask something of the world at once.
+func WithMaxConcurrency(n int) Option { return func(r *run) { override(&r.limits.concurrency, n) } }
+
+// WithTimeout ends the run after a time.
+func WithTimeout(d time.Duration) Option { return func(r *run) { override(&r.limits.timeout, d) } }
+
+func override[T int | time.Duration](to *T, v T) {
+	if v > 0 {
+		*to = v
+	}
+}
+
+// WithSecrets masks texts, such as keys, in events and errors. The values of the pipeline's declared secrets are
+// masked without it.
+func WithSecrets(secrets ...string) Option {
+	return func(r *run) { r.secrets = append(r.secrets, secrets...) }
+}
+
+// WithEnviron is where declared environment variables are looked up; without it the process's own.
+func WithEnviron(lookup func(name string) (value string, ok bool)) Option {
+	return func(r *run) { r.environ = lookup }
+}
+
+func (r *run) defaults(l limits) {
+	r.limits = limits{steps: defaultSteps, visits: defaultVisits, concurrency: defaultConcurrency}
+	override(&r.limits.steps, l.steps)
+	override(&r.limits.visits, l.visits)
+	override(&r.limits.concurrency, l.concurrency)
+	override(&r.limits.timeout, l.timeout)
+	r.environ = os.LookupEnv
+}

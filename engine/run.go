@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// Info identifies a run; it is the same in every event, included file and agent.
+type Info struct {
+	ID        string
+	UserID    string
+	SessionID string
+	StartedAt time.Time
+}
+
+// Check says what would keep a run from beginning, as [Run] would, without beginning it.
+func Check(g *Graph, input any, opts ...Option) error {
+	r := &run{graph: g}
+	r.defaults(g.root.limits)
+	for _, o := range opts {
+		o(r)
+	}
+	return r.prepare(input)
+}
+
+// Run runs a graph on an input and returns when all that it started has ended. The result is nil where the run could
+// not begin: the error is an [*InvalidError] or a [*PermissionError] then. Otherwise it is the result's [*Error], or
+// nil for a run that completed.
+func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, error) {
+	r := &run{graph: g}
+	r.defaults(g.root.limits)
+	for _, o := range opts {
+		o(r)
+	}
+	if err := r.prepare(input); err != nil {
+		return nil, err
+	}
+	r.rt = newLocal(r.limits.concurrency, g.widest())
+	events, told := listen(r.listeners)
+	r.stream.events = events
+	result := r.start(scopeIn(ctx, noDeadline))
+	told()
+	if result.Error != nil {
+		return result, result.Error
+	}
+	return result, nil
+}
+
+// run is one run of a graph.
+type run struct {
+	graph     *Graph
+	info      Info
+	limits    limits
+	grants    Grants
+	params    map[string]any
+	input     any
+	turns     Turns
+	listeners []Listener
+	secrets   []string
+	environ   func(string) (string, bool)
+	env       map[string]any // declared variables with their values, secrets among them
+	stream    stream
+	rt        Runtime
+
+	mu     sync.Mutex // never held while waiting
+	total  Tally
+	number int      // of the turn that finished last
+	rows   []*Named // of the named nodes that the result lists
+}
+
+// prepare finds, before anything runs, what would keep the run from succeeding.
+func (r *run) prepare(input any) error {
+	p := r.graph.root.pipeline
+	if missing := r.grants.missing(p.Needs()); len(missing) > 0 {
+		return &PermissionError{missing}
+	}
+	var problems []string
+	value, err := spec.Canonical(input)
+	if err != nil {
+		problems = append(problems, fmt.Sprintf("the input is no JSON value: %v", err))
+	} else if p.Input != nil {
+		if err := p.Input.Check("input", value); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	params, wrong := Params(p, r.params)
+	problems = append(problems, wrong...)
+	problems = append(problems, r.graph.unready()...)
+	if problems != nil {
+		return &InvalidError{problems}
+	}
+	r.input, r.params = value, params
+	r.environment()
+	r.stream.mask = masker(r.secrets)
+	r.rows = make([]*Named, len(r.graph.root.listed))
+	return nil
+}
+
+// Params completes parameters with their defaults and says what is wrong with them.
+func Params(p *spec.Pipeline, given map[string]any) (params map[string]any, problems []string) {
+	params = make(map[string]any, len(p.Params))
+	var names []string
+	for _, param := range p.Params {
+		names = append(names, param.Name)
+		v, ok := given[param.Name]
+		switch {
+		case !ok && param.Required:
+			problems = append(problems, fmt.Sprintf("the param %s is missing", param.Name))
+			continue
+		case !ok:
+			v = param.Default
+		}
+		v, err := spec.Canonical(v)
+		if err == nil {
+			err = param.Schema.Check(param.Name, v)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("the param %s does not fit: %v", param.Name, err))
+		}
+		params[param.Name] = v
+	}
+	for name := range given {
+		if !slices.Contains(names, name) {
+			problems = append(problems, fmt.Sprintf("the pipeline has no param %q%s", name, spec.DidYouMean(name, names)))
+		}
+	}
+	slices.Sort(problems)
+	return params, problems
+}
+
+// environment looks up the variables that the files declare. One that is not set is nil.
+func (r *run) environment() {
+	r.env = map[string]any{}
+	for _, u := range r.graph.units {
+		for _, name := range slices.Concat(u.pipeline.Env(), u.pipeline.Secrets()) {
+			if v, ok := r.environ(name); ok {
+				r.env[name] = strings.ToValidUTF8(v, "\uFFFD")
+			}
+		}
+		for _, name := range u.pipeline.Secrets() {
+			if v, ok := r.environ(name); ok {
+				r.secrets = append(r.secrets, v)
+			}
+		}
+	}
+}
+
+// unready asks every node whether it has what it needs to run.
+func (g *Graph) unready() []string {
+	seen := map[string]bool{}
+	var problems []string
+	for _, u := range g.units {
+		for _, vx := range u.vertices {
+			if vx.body.Ready == nil {
+				continue
+			}
+			if err := vx.body.Ready(); err != nil && !seen[err.Error()] {
+				seen[err.Error()] = true
+				problems = append(problems, fmt.Sprintf("%s: %v", vx.node.Pos, err))
+			}
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+// widest is the largest number of branches that the files allow at once.
+func (g *Graph) widest() int {
+	n := 0
+	for _, u := range g.units {
+		n = max(n, u.limits.concurrency)
+		for _, vx := range u.vertices {
+			if ownField(vx.node.Kind, "max_concurrency") {
+				n = max(n, vx.node.Int("max_concurrency"))
+			}
+		}
+	}
+	return n
+}
+
+// newRunID makes an id that sorts by time.
+func newRunID(t time.Time) string {
+	b := make([]byte, 4)
+	rand.Read(b) // never fails
+	return t.Format("20060102-150405-") + hex.EncodeToString(b)
+}
+
+// start runs the root file from its beginning, or from where it was.
+func (r *run) start(outer Scope) *Result {
+	r.info.StartedAt = r.rt.Now().UTC()
+	if r.info.ID == "" {
+		r.info.ID = newRunID(r.info.StartedAt)
+	}
+	if r.info.SessionID == "" {
+		r.info.SessionID = r.info.ID
+	}
+	root := &realm{run: r, outer: outer, timeout: r.limits.timeout}
+	root.scope = r.rt.Scope(outer, r.resume())
+	defer root.scope.Stop(nil)
+	steps := &budget{limit: r.limits.steps, name: "max_steps", used: r.total.Steps}
+	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}
+	name := main.unit.pipeline.Name
+
+	r.emit(Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
+	out, err := main.run(&Visit{run: r, file: main, realm: root, scope: root.scope, steps: steps, prev: r.input, item: none, count: 1}, root)
+	result := &Result{RunID: r.info.ID, Workflow: name, Status: Completed, Output: out, Steps: r.total.Steps, Failures: r.total.Failures,
+		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.rt.Now().Sub(r.info.StartedAt), Nodes: r.nodes()}
+	last := Event{Type: WorkflowCompleted, Workflow: name, Output: out, Duration: result.Duration}
+	if err != nil {
+		result.Status, result.Output, result.Error = Failed, nil, err.masked(r.stream.mask)
+		last.Type, last.Error = WorkflowFailed, err
+		if err.Kind == Cancelled {
+			result.Status, last.Type = Stopped, WorkflowCancelled
+		}
+	}
+	r.emit(last)
+	return result
+}
+
+// nodes are the results that the run's result lists.
+func (r *run) nodes() map[string]Named {
+	nodes := map[string]Named{}
+	for row, n := range r.rows {
+		if n != nil {
+			nodes[r.graph.root.listed[row].node.Name] = *n
+		}
+	}
+	return nodes
+}
+
+// resume takes up what turns kept have used, and gives the run's deadline, which counts from its first beginning.
+func (r *run) resume() (deadline time.Time) {
+	began := r.info.StartedAt
+	if r.turns != nil {
+		kept := r.turns.Find("/")
+		r.total, r.number = kept.Spent, kept.Last
+		listed := r.turns.Listed()
+		for row, vx := range r.graph.root.listed {
+			if n, ok := listed[vx.node.Name]; ok {
+				r.rows[row] = &n
+			}
+		}
+		if c := kept.Cursor; c != nil && !c.Started.IsZero() {
+			began = c.Started
+		}
+	}
+	if r.limits.timeout == 0 {
+		return noDeadline
+	}
+	return began.Add(r.limits.timeout)
+}
+
+func (r *run) emit(e Event) {
+	if r.stream.events == nil {
+		return
+	}
+	e.Time, e.RunID, e.UserID, e.SessionID = r.rt.Now().UTC(), r.info.ID, r.info.UserID, r.info.SessionID
+	r.stream.emit(e)
+}
+
+// spend adds to what the run has used.
+func (r *run) spend(t Tally) {
+	r.mu.Lock()
+	r.total.add(t)
+	r.mu.Unlock()
+}

@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// ErrEnough, from Ended, stops the rest: all is well.
+var ErrEnough = errors.New("enough")
+
+// Jobs are children to run at once.
+type Jobs struct {
+	// AtOnce is how many may run at the same time; at least 1.
+	AtOnce int
+	// Next gives one job more, false while there is none. It is called again after Ended.
+	Next func() (Job, bool)
+	// Ended hears how a job ended. Its error, if it is not [ErrEnough], is that of the whole, and stops the rest.
+	// Next and Ended are called one at a time. After a cut, what had ended before is heard first, in that order.
+	Ended func(Job, Outcome) error
+}
+
+// Job is one child to run.
+type Job struct {
+	Node   *spec.Node
+	Key    int // for Ended to know it by
+	Item   int // where IsItem: the number of the item that it stands for
+	IsItem bool
+	Visit  int // where not 0: which visit of the node this is
+	Prev   any
+	Locals []Local
+	// Names, where not nil, are the named results that the job reads, in place of those of its parent; its outcome
+	// has them with its own added.
+	Names map[string]Named
+}
+
+// Together runs jobs at once and returns when all have ended. The error is that of Ended, or says why the visit was
+// stopped.
+func (v *Visit) Together(jobs Jobs) error {
+	p := &pool{v: v, jobs: jobs, scope: v.run.rt.Scope(v.scope, noDeadline), group: v.run.rt.Group(), workers: 1}
+	defer p.scope.Stop(nil)
+	if v.kept.Begun {
+		p.replay()
+	}
+	p.work()
+	p.group.Wait()
+	return p.result()
+}
+
+// pool runs jobs with as many workers as may run at once. The visit's own coroutine is one of them, so that a fan-out
+// goes on even where no other is to be had.
+type pool struct {
+	v     *Visit
+	jobs  Jobs
+	scope Scope
+	group Group
+
+	mu      sync.Mutex // never held while waiting
+	workers int
+	ready   []*task // given by Next, not started
+	waiting []*task // ended and on their way to being kept, in the order of their numbers
+	losers  []*task // whose results nobody may see
+	verdict error   // of Ended
+	stopped *Error  // of a job that was stopped
+}
+
+type task struct {
+	job     Job
+	visit   *Visit
+	outcome Outcome
+}
+
+// work runs one job after another until there is none left to start.
+func (p *pool) work() {
+	for {
+		t := p.take()
+		if t == nil {
+			return
+		}
+		p.run(t)
+		p.end(t)
+	}
+}
+
+func (p *pool) run(t *task) {
+	t.outcome = t.visit.visit()
+	t.outcome.turn = t.visit.turn
+}
+
+// take gives the next job, and starts a worker for the one after it where that may run too.
+func (p *pool) take() *task {
+	p.mu.Lock()
+	t := p.next()
+	more := t != nil && p.workers < p.jobs.AtOnce && p.peek()
+	if more {
+		p.workers++
+	}
+	if t == nil {
+		p.workers--
+	}
+	p.mu.Unlock()
+	if more && !p.group.Go(p.work) {
+		p.mu.Lock()
+		p.workers--
+		p.mu.Unlock()
+	}
+	return t
+}
+
+func (p *pool) next() *task {
+	if !p.peek() {
+		return nil
+	}
+	t := p.ready[0]
+	p.ready = slices.Delete(p.ready, 0, 1)
+	return t
+}
+
+// peek tells whether there is a job to start.
+func (p *pool) peek() bool {
+	if p.verdict != nil || p.stopped != nil || p.scope.Cause() != nil {
+		return false
+	}
+	if len(p.ready) == 0 {
+		p.fetch()
+	}
+	return len(p.ready) > 0
+}
+
+// fetch asks for one job more.
+func (p *pool) fetch() bool {
+	var job Job
+	ok := false
+	if err := p.guard(func() error { job, ok = p.jobs.Next(); return nil }); err != nil {
+		p.decide(err)
+		return false
+	}
+	if ok {
+		p.ready = append(p.ready, &task{job: job, visit: p.visit(job)})
+	}
+	return ok
+}
+
+// visit prepares the visit of a job.
+func (p *pool) visit(j Job) *Visit {
+	v := p.v
+	vx := v.file.unit.vertices[j.Node.Order]
+	var child *Visit
+	if j.IsItem {
+		child = &Visit{run: v.run, file: v.file, vx: vx, up: v, item: j.Item, count: 1, realm: v.realm, steps: v.steps,
+			frame: newFrame(v.frame, vx.slots), locals: locals(v.locals, j.Locals), prev: j.Prev}
+	} else {
+		child = v.child(vx, j.Prev, j.Locals)
+		if j.Visit > 0 {
+			child.count = j.Visit
+			v.counts[vx.ordinal] = max(v.counts[vx.ordinal]-1, j.Visit)
+		}
+	}
+	if j.Names != nil {
+		child.frame = newLane(v.frame, v.file.unit, v.vx.below(), j.Names)
+	}
+	child.scope = p.scope
+	return child
+}
+
+// end numbers what ended and hears it, and all that ended before, once it is kept.
+func (p *pool) end(t *task) {
+	p.mu.Lock()
+	kept := t.visit.record(t.outcome)
+	p.waiting = append(p.waiting, t)
+	if kept == nil {
+		p.hear(t)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	err := kept()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		t.outcome = Outcome{Err: t.visit.unkept(err), tally: t.outcome.tally}
+	}
+	p.hear(t)
+}
+
+// hear takes what ended, in order, up to and with a task: all before it are kept when it is.
+func (p *pool) hear(until *task) {
+	for len(p.waiting) > 0 && slices.Contains(p.waiting, until) {
+		t := p.waiting[0]
+		p.waiting = slices.Delete(p.waiting, 0, 1)
+		t.visit.settle(t.outcome)
+		if t.job.Names != nil {
+			t.outcome.Names = t.visit.frame.names(p.v.file.unit, p.v.vx.below())
+		}
+		p.v.account(t.outcome)
+		switch {
+		case t.outcome.Err != nil && t.outcome.Err.stops():
+			if p.stopped == nil {
+				p.stopped = t.outcome.Err
+			}
+			p.losers = append(p.losers, t)
+		case p.verdict != nil:
+			p.losers = append(p.losers, t)
+		default:
+			if err := p.guard(func() error { return p.jobs.Ended(t.job, t.outcome) }); err != nil {
+				p.decide(err)
+			}
+		}
+	}
+}
+
+func (p *pool) decide(err error) {
+	p.verdict = err
+	p.scope.Stop(err)
+}
+
+// guard calls a kind's code: a panic is an error of its node, whichever worker it struck.
+func (p *pool) guard(f func() error) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			err = &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", x), stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// replay hears, before anything starts, the jobs that had ended before the run was cut.
+func (p *pool) replay() {
+	for p.verdict == nil {
+		for p.fetch() {
+		}
+		var ended []*task
+		for _, t := range p.ready {
+			if k := p.v.run.turns.Find(t.visit.trace(true)); k.Finished != nil {
+				t.visit.kept = k
+				ended = append(ended, t)
+			}
+		}
+		if len(ended) == 0 {
+			return
+		}
+		p.ready = slices.DeleteFunc(p.ready, func(t *task) bool { return t.visit.kept.Finished != nil })
+		slices.SortFunc(ended, func(a, b *task) int {
+			return cmp.Compare(a.visit.kept.Finished.Number, b.visit.kept.Finished.Number)
+		})
+		for _, t := range ended {
+			if p.verdict != nil {
+				break
+			}
+			p.run(t)
+			p.waiting = append(p.waiting, t)
+			p.hear(t)
+		}
+	}
+}
+
+// result is what the whole came to. Results of what failed, or lost, are forgotten: which they are depends on time.
+func (p *pool) result() error {
+	v := p.v
+	if p.verdict != nil && !errors.Is(p.verdict, ErrEnough) {
+		v.frame.forget(v.vx.below())
+		return p.verdict
+	}
+	if stopped := v.stopped(); stopped != nil {
+		return stopped
+	}
+	for _, t := range p.losers {
+		if !t.job.IsItem && t.job.Names == nil {
+			v.frame.forget(t.visit.vx.slots)
+		}
+	}
+	if p.verdict == nil && p.stopped != nil {
+		return p.stopped
+	}
+	return nil
+}

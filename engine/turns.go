@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// Turns keeps the position of a run: which turns are finished, and where unfinished containers are. Every visit asks
+// it first, and waits for what it records before the outcome is used; so a run that was cut off goes on where it was.
+//
+// A turn names one execution of a node: the path with the count of every ancestor's visit, such as /refine/draft#2 or
+// /findings[17]/lookup.
+type Turns interface {
+	// Find tells what is kept of a turn.
+	Find(turn string) Kept
+	// Listed are the latest results of the nodes that the run's result lists.
+	Listed() map[string]Named
+	// Record takes an entry. Entries come one at a time, in their order; the function returned waits until this one
+	// and all before it are kept, and may be nil where they are already.
+	Record(Entry) (kept func() error)
+}
+
+// Kept is what is known of a turn; the zero Kept where it was never begun.
+type Kept struct {
+	Finished *Finished
+	Cursor   *Cursor
+	Begun    bool  // something below it is finished
+	Spent    Tally // what it and the turns below have used
+	Last     int   // the highest number among them
+}
+
+// Entry is a finished turn, which replaces all that was kept below it, or the cursor of one that goes on.
+type Entry struct {
+	Turn     string    `json:"turn"`
+	Name     string    `json:"name,omitempty"` // of a finished node that the run's result lists
+	Finished *Finished `json:"finished,omitempty"`
+	Cursor   *Cursor   `json:"cursor,omitempty"`
+}
+
+// Finished is how a turn ended.
+type Finished struct {
+	Number int `json:"number"` // in the order of finishing, from 1
+	Named
+	Caught bool             `json:"caught,omitempty"` // catch or on_error took the error
+	Tally  Tally            `json:"tally"`
+	Names  map[string]Named `json:"names,omitempty"` // of nodes below, that expressions may read later
+	// Stopped are the nodes below that the run's result lists and that were stopped: they have no finished turn.
+	Stopped map[string]Named `json:"stopped,omitempty"`
+}
+
+// Cursor is where an unfinished turn goes on; what ran before stands in it, no longer below.
+type Cursor struct {
+	State   Value            `json:"state"`             // the container's own
+	Attempt int              `json:"attempt,omitempty"` // attempts of a leaf that failed
+	Caught  *Error           `json:"caught,omitempty"`  // the failure for which the catch is due
+	Asked   int              `json:"asked,omitempty"`   // questions that a leaf has put to the world
+	Started time.Time        `json:"started,omitzero"`  // when it began, where a time limit counts from then
+	Wake    time.Time        `json:"wake,omitzero"`     // the end of its sleep
+	Counts  []int            `json:"counts,omitempty"`  // visits of the children
+	Tally   Tally            `json:"tally"`
+	Names   map[string]Named `json:"names,omitempty"`
+	Folded  string           `json:"folded,omitempty"` // the one turn below that it replaces; empty: all
+}
+
+// Tally is what turns have used.
+type Tally struct {
+	Steps    int   `json:"steps,omitempty"`
+	Failures int   `json:"failures,omitempty"` // that the run went on past
+	Usage    Usage `json:"usage,omitzero"`
+}
+
+// Usage is what models were asked and answered.
+type Usage struct {
+	InputTokens  int `json:"input_tokens"`
+	OutputTokens int `json:"output_tokens"`
+	Calls        int `json:"calls"`
+}
+
+func (t *Tally) add(o Tally) {
+	t.Steps += o.Steps
+	t.Failures += o.Failures
+	t.Usage.add(o.Usage)
+}
+
+func (u *Usage) add(o Usage) {
+	u.InputTokens += o.InputTokens
+	u.OutputTokens += o.OutputTokens
+	u.Calls += o.Calls
+}
+
+// Named is the latest result of a named node.
+type Named struct {
+	Output Value  `json:"output"`
+	Status string `json:"status"` // completed, failed, skipped or cancelled
+	Error  *Error `json:"error,omitempty"`
+	Visits int    `json:"visits"`
+}
+
+// Value is a canonical value that stays one when it goes through JSON.
+type Value struct{ V any }
+
+// MarshalJSON writes the value.
+func (v Value) MarshalJSON() ([]byte, error) { return []byte(spec.AsJSON(v.V)), nil }
+
+// UnmarshalJSON reads the value.
+func (v *Value) UnmarshalJSON(b []byte) (err error) {
+	v.V, err = spec.ParseJSON(string(b))
+	return err
+}
+
+type errorJSON struct {
+	Kind    ErrorKind `json:"kind"`
+	Message string    `json:"message"`
+	Node    string    `json:"node,omitempty"`
+	Path    string    `json:"path,omitempty"`
+	File    string    `json:"file,omitempty"`
+	Line    int       `json:"line,omitempty"`
+	Column  int       `json:"column,omitempty"`
+}
+
+// MarshalJSON writes what is data in the error: its cause and stack are not.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	return json.Marshal(errorJSON{e.Kind, e.Message, e.Node, e.Path, e.Pos.File, e.Pos.Line, e.Pos.Column})
+}
+
+// UnmarshalJSON reads an error back.
+func (e *Error) UnmarshalJSON(b []byte) error {
+	var j errorJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*e = Error{Kind: j.Kind, Message: j.Message, Node: j.Node, Path: j.Path, Pos: spec.Pos{File: j.File, Line: j.Line, Column: j.Column}}
+	return nil
+}
+
+// Position is the position of a run, kept in memory: the [Turns] of a run that nothing outlives. The zero Position is
+// a run's beginning. It can be used by several goroutines at once.
+type Position struct {
+	mu     sync.Mutex
+	root   place
+	listed map[string]Named
+}
+
+// place is a turn, or a step on the way to one.
+type place struct {
+	finished *Finished
+	cursor   *Cursor
+	places   map[string]*place
+}
+
+// NewPosition is the position after some entries.
+func NewPosition(entries []Entry) *Position {
+	p := &Position{}
+	for _, e := range entries {
+		p.Record(e)
+	}
+	return p
+}
+
+// Find tells what is kept of a turn.
+func (p *Position) Find(turn string) Kept {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.root.find(turn, false)
+	if at == nil {
+		return Kept{}
+	}
+	k := Kept{Finished: at.finished, Cursor: at.cursor, Begun: len(at.places) > 0}
+	k.Spent, k.Last = at.spent()
+	return k
+}
+
+// Listed are the latest results of the nodes that the run's result lists.
+func (p *Position) Listed() map[string]Named {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.listed)
+}
+
+// Record keeps an entry.
+func (p *Position) Record(e Entry) (kept func() error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.root.find(e.Turn, true)
+	switch {
+	case e.Finished != nil:
+		p.list(e)
+		*at = place{finished: e.Finished}
+	case e.Cursor.Folded != "":
+		at.cursor = e.Cursor
+		at.remove(strings.TrimPrefix(e.Cursor.Folded, strings.TrimSuffix(e.Turn, "/")))
+	default:
+		*at = place{cursor: e.Cursor}
+	}
+	return nil
+}
+
+func (p *Position) list(e Entry) {
+	if p.listed == nil {
+		p.listed = map[string]Named{}
+	}
+	maps.Copy(p.listed, e.Finished.Stopped)
+	if e.Name != "" {
+		p.listed[e.Name] = e.Finished.Named
+	}
+}
+
+// find follows a turn's segments, names after / and items in brackets, from the root's turn, which is / alone.
+func (pl *place) find(turn string, grow bool) *place {
+	if turn == "/" {
+		return pl
+	}
+	for turn != "" {
+		var segment string
+		segment, turn = cutSegment(turn)
+		next := pl.places[segment]
+		if next == nil {
+			if !grow {
+				return nil
+			}
+			next = &place{}
+			if pl.places == nil {
+				pl.places = map[string]*place{}
+			}
+			pl.places[segment] = next
+		}
+		pl = next
+	}
+	return pl
+}
+
+func cutSegment(turn string) (segment, rest string) {
+	if n := strings.IndexAny(turn[1:], "/[") + 1; n > 0 {
+		return turn[:n], turn[n:]
+	}
+	return turn, ""
+}
+
+// remove drops a turn below and the steps on the way that lead nowhere any more.
+func (pl *place) remove(turn string) {
+	segment, rest := cutSegment(turn)
+	next := pl.places[segment]
+	if next == nil {
+		return
+	}
+	if rest != "" {
+		next.remove(rest)
+	}
+	if rest == "" || len(next.places) == 0 && next.finished == nil && next.cursor == nil {
+		delete(pl.places, segment)
+	}
+}
+
+func (pl *place) spent() (t Tally, last int) {
+	switch {
+	case pl.finished != nil:
+		t, last = pl.finished.Tally, pl.finished.Number
+	case pl.cursor != nil:
+		t = pl.cursor.Tally
+	}
+	for _, below := range pl.places {
+		used, n := below.spent()
+		t.add(used)
+		last = max(last, n)
+	}
+	return t, last
+}

@@ -1,0 +1,393 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// Visit is one execution of a node: what its kind sees.
+type Visit struct {
+	run    *run
+	file   *file
+	vx     *vertex
+	up     *Visit // of the parent; above a file's root, of the node that includes it
+	item   int    // none, or the number of the item that it stands for
+	count  int    // which visit of the node this is within the parent's, from 1
+	scope  Scope
+	realm  *realm
+	steps  *budget
+	frame  *frame
+	locals *localList
+	prev   any
+
+	turn   string // where somebody asks for it
+	kept   Kept   // what an earlier run of the same turn left
+	counts []int  // visits of the children
+	state  Value  // of the container, for its cursor
+	tally  Tally  // of what finished below, and its own
+	lost   Tally  // of what was stopped below
+	caught *Error // the failure that catch or on_error took
+	asked  int    // questions that its leaf has put to the world
+	shown  bool   // its start was told
+	start  time.Time
+	began  time.Time // for its time limits: in this run or the one that first began it
+}
+
+const none = -1
+
+// Outcome is how a visit ended.
+type Outcome struct {
+	Value   any // what the next in a sequence receives: where it was skipped, what the node itself received
+	Err     *Error
+	Skipped bool
+	// Names are the results of the named nodes on the way that led through the visit, where its job asked for them.
+	Names map[string]Named
+
+	again bool   // it had finished in an earlier run
+	turn  string // where turns are kept
+	tally Tally
+}
+
+// Result is the node's output, nil where it was skipped.
+func (o Outcome) Result() any {
+	if o.Skipped {
+		return nil
+	}
+	return o.Value
+}
+
+// enter is the one way into a node for those who wait for it: it runs the visit, keeps how it ended, and tells.
+func (v *Visit) enter(child *Visit) Outcome {
+	o := child.visit()
+	if kept := child.record(o); kept != nil {
+		if err := kept(); err != nil {
+			o = Outcome{Err: child.unkept(err), tally: o.tally}
+		}
+	}
+	child.settle(o)
+	v.account(o)
+	return o
+}
+
+// account adds what a child used: what was stopped is counted only when this visit finishes.
+func (v *Visit) account(o Outcome) {
+	if o.Err != nil && o.Err.stops() {
+		v.lost.add(o.tally)
+	} else {
+		v.tally.add(o.tally)
+	}
+}
+
+// visit runs a node: finished before? stopped? count, when, then its body.
+func (v *Visit) visit() Outcome {
+	r := v.run
+	if r.turns != nil || r.stream.events != nil {
+		v.turn = v.trace(true)
+	}
+	if r.turns != nil {
+		if v.kept = r.turns.Find(v.Turn()); v.kept.Finished != nil {
+			return v.finished(v.kept.Finished)
+		}
+	}
+	if err := v.stopped(); err != nil {
+		return Outcome{Err: err}
+	}
+	if v.count > v.file.visits {
+		return Outcome{Err: v.realm.refuse(v, fmt.Sprintf(
+			"reached max_visits_per_node=%d; the loop's exit condition never held (raise limits.max_visits_per_node or fix it)", v.file.visits))}
+	}
+	if v.vx.when != nil {
+		if ok, err := v.Test(v.vx.when, v.prev); err != nil {
+			v.show()
+			return Outcome{Err: v.place(asError(err, Expression))}
+		} else if !ok {
+			return Outcome{Value: v.prev, Skipped: true}
+		}
+	}
+	v.restore()
+	if v.vx == r.graph.root.root && r.limits.timeout > 0 {
+		v.since()
+	}
+	out, err := v.perform()
+	if err != nil {
+		err = v.place(err)
+		out = nil
+	}
+	return Outcome{Value: out, Err: err, tally: v.used()}
+}
+
+// used is all that the visit used: what was stopped below it counts with it.
+func (v *Visit) used() Tally {
+	t := v.tally
+	t.add(v.lost)
+	return t
+}
+
+// finished answers for a turn that an earlier run finished.
+func (v *Visit) finished(f *Finished) Outcome {
+	v.frame.restore(v.file.unit, f.Names)
+	o := Outcome{Value: f.Output.V, again: true, tally: f.Tally}
+	switch {
+	case f.Status == skipped:
+		o.Value, o.Skipped = v.prev, true
+	case f.Caught:
+		v.caught = f.Error
+	default:
+		o.Err = f.Error
+	}
+	return o
+}
+
+// restore takes up the cursor of an earlier run.
+func (v *Visit) restore() {
+	if v.vx.forgets {
+		v.frame.forget(v.vx.below())
+	}
+	c := v.kept.Cursor
+	if c == nil {
+		return
+	}
+	v.counts = append([]int(nil), c.Counts...)
+	v.state, v.tally, v.began, v.asked = c.State, c.Tally, c.Started, c.Asked
+	v.frame.restore(v.file.unit, c.Names)
+}
+
+// perform runs the body with what stands around it: catch or on_error.
+func (v *Visit) perform() (any, *Error) {
+	due := v.kept.Cursor != nil && v.kept.Cursor.Caught != nil
+	if !due {
+		out, err := v.body()
+		if err == nil || err.stops() || v.vx.catch == nil && !v.vx.continues {
+			return out, err
+		}
+		v.caught = v.place(err)
+		if v.vx.catch == nil {
+			v.Forgive()
+			return nil, nil
+		}
+		if err := v.save(&Cursor{Caught: v.caught}, true); err != nil {
+			return nil, err
+		}
+	} else {
+		v.show()
+		v.caught = v.kept.Cursor.Caught
+	}
+	o := v.enter(v.child(v.vx.catch, v.prev, []Local{{"error", v.caught.value()}}))
+	return o.Result(), o.Err
+}
+
+// Forgive counts a failure that the run goes on past.
+func (v *Visit) Forgive() {
+	v.tally.Failures++
+	v.run.spend(Tally{Failures: 1})
+}
+
+func (v *Visit) body() (any, *Error) {
+	if v.vx.kind.Leaf {
+		return v.leaf()
+	}
+	v.show()
+	if v.vx.timeout == 0 {
+		return v.decide()
+	}
+	return v.within(v.since().Add(v.vx.timeout), v.decide)
+}
+
+// within runs a body that must end by a time. Only here is the end of that time called a timeout: what runs within
+// sees itself cancelled.
+func (v *Visit) within(deadline time.Time, body func() (any, *Error)) (any, *Error) {
+	outer := v.scope
+	v.scope = v.run.rt.Scope(outer, deadline)
+	out, err := body()
+	late := (*timedOut)(nil)
+	over := errors.As(v.scope.Cause(), &late) && outer.Cause() == nil
+	v.scope.Stop(nil)
+	v.scope = outer
+	if over && v.realm.over() == nil {
+		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("it did not end within its timeout of %s", v.vx.timeout), own: true}
+	}
+	return out, err
+}
+
+// decide runs the code of a kind that asks nothing of the world.
+func (v *Visit) decide() (any, *Error) {
+	return v.safely(func() (any, error) { return v.vx.body.Decide(v) })
+}
+
+// safely runs a kind's code: a panic becomes an error of the node, and what it gives is made canonical.
+func (v *Visit) safely(f func() (any, error)) (out any, err *Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()}
+		}
+	}()
+	v1, failed := f()
+	if failed != nil {
+		return nil, v.failure(failed)
+	}
+	if v1, failed = spec.Canonical(v1); failed != nil {
+		return nil, &Error{Kind: Internal, Message: "its output is no JSON value: " + failed.Error()}
+	}
+	return v1, nil
+}
+
+// failure is what a body's error means: where the visit was stopped, whatever it says is an echo of that.
+func (v *Visit) failure(err error) *Error {
+	e := asError(err, v.vx.kind.fails())
+	if stopped := v.stopped(); stopped != nil {
+		return stopped
+	}
+	switch {
+	case e.Kind == Cancelled: // of something within the leaf
+		e = &Error{Kind: v.vx.kind.fails(), Message: e.Message, cause: e}
+	case e.stops():
+		return v.realm.end(v.place(e))
+	}
+	return e
+}
+
+func (k *Kind) fails() ErrorKind {
+	if k.Fails == "" {
+		return Internal
+	}
+	return k.Fails
+}
+
+// stopped is why the visit must not go on, nil while it may.
+func (v *Visit) stopped() *Error {
+	cause := v.scope.Cause()
+	if cause == nil {
+		return nil
+	}
+	if fatal := v.realm.over(); fatal != nil {
+		return fatal
+	}
+	return v.place(&Error{Kind: Cancelled, Message: stopping(cause), cause: cause})
+}
+
+// place says where and who, once.
+func (v *Visit) place(e *Error) *Error {
+	if e.Node != "" {
+		return e
+	}
+	placed := *e
+	placed.Node, placed.Path = v.label(), v.Path()
+	if placed.Pos.File == "" {
+		placed.Pos = v.vx.node.Pos
+	}
+	return &placed
+}
+
+// label is what messages call the node: its name, or else its path.
+func (v *Visit) label() string {
+	if v.vx.node.Name != "" {
+		return v.vx.node.Name
+	}
+	return v.Path()
+}
+
+// Path is the node's place in the pipeline, with the nodes that include its file: the same in every visit.
+func (v *Visit) Path() string { return v.trace(false) }
+
+// Turn names the execution: the path with the counts of all visits on the way.
+func (v *Visit) Turn() string {
+	if v.turn == "" { // not kept here: several children may ask at once
+		return v.trace(true)
+	}
+	return v.turn
+}
+
+func (v *Visit) trace(counts bool) string {
+	up := ""
+	if v.up != nil && v.up.vx != nil {
+		if up = v.up.turn; up == "" || !counts {
+			up = v.up.trace(counts)
+		}
+	}
+	switch {
+	case v.vx.segment == "":
+		return "/"
+	case up == "/" && !(counts && v.item != none):
+		up = ""
+	}
+	if !counts {
+		return up + "/" + v.vx.segment
+	}
+	if v.item != none {
+		up += "[" + strconv.Itoa(v.item) + "]"
+	}
+	s := up + "/" + v.vx.segment
+	if v.count > 1 {
+		s += "#" + strconv.Itoa(v.count)
+	}
+	return s
+}
+
+// since is when the visit began, in this run or an earlier one.
+func (v *Visit) since() time.Time {
+	if v.began.IsZero() {
+		v.began = v.run.rt.Now()
+		v.save(&Cursor{}, false)
+	}
+	return v.began
+}
+
+// Prev is what the node received. It is shared and must not be changed.
+func (v *Visit) Prev() any { return v.prev }
+
+// Child runs a child and waits for it. The error is the child's.
+func (v *Visit) Child(n *spec.Node, prev any, more ...Local) (Outcome, error) {
+	o := v.enter(v.child(v.file.unit.vertices[n.Order], prev, more))
+	if o.Err != nil {
+		return o, o.Err
+	}
+	return o, nil
+}
+
+// child prepares the next visit of a child.
+func (v *Visit) child(vx *vertex, prev any, more []Local) *Visit {
+	if v.counts == nil {
+		v.counts = make([]int, len(v.vx.children))
+	}
+	v.counts[vx.ordinal]++
+	return &Visit{run: v.run, file: v.file, vx: vx, up: v, item: none, count: v.counts[vx.ordinal], scope: v.scope, realm: v.realm,
+		steps: v.steps, frame: v.frame, locals: locals(v.locals, more), prev: prev}
+}
+
+// Least is the least number of steps that a visit of a child needs.
+func (v *Visit) Least(n *spec.Node) int { return v.file.unit.vertices[n.Order].least }
+
+// Require refuses what certainly needs more steps than are left, before any is spent. What was let in once may go on.
+func (v *Visit) Require(steps int) error {
+	if v.kept.Begun || v.kept.Cursor != nil {
+		return nil
+	}
+	short, left := v.steps.lacks(steps)
+	if short == nil {
+		return nil
+	}
+	return v.realm.refuse(v, fmt.Sprintf("needs at least %d steps, and of %s=%d only %d are left (raise limits.max_steps)", steps, short.name, short.limit, left))
+}
+
+// Concurrency is how many branches run at once where nothing else is written.
+func (v *Visit) Concurrency() int { return v.run.limits.concurrency }
+
+// Sleep waits for so long, counted from the first time the visit asked for it. The error says why it was cut short.
+func (v *Visit) Sleep(d time.Duration) error {
+	until := v.run.rt.Now().Add(d)
+	if c := v.kept.Cursor; c != nil && !c.Wake.IsZero() {
+		until = c.Wake
+	} else if err := v.save(&Cursor{Wake: until}, true); err != nil {
+		return err
+	}
+	v.run.rt.Sleep(v.scope, until)
+	if err := v.stopped(); err != nil {
+		return err
+	}
+	return nil
+}
