@@ -1,0 +1,299 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+func agent(o *options) engine.Kind {
+	return engine.Kind{
+		Shape: spec.Shape{
+			Name:    "agent",
+			Summary: "asks a model",
+			Leaf:    true,
+			Fields: []spec.Field{
+				{Name: "agent", Form: spec.OneOf{spec.Ref{Section: "agents"}, spec.Record{Fields: append([]spec.Field{
+					{Name: "use", Form: spec.Ref{Section: "agents"}, Summary: "an agent of the header whose settings hold where none is written here"},
+				}, agentFields(o)...)}}, Summary: "an agent of the header, or its settings"},
+				{Name: "prompt", Form: spec.Template{}, Summary: "what the model is asked; without it the agent's prompt, else what the node received"},
+			},
+			Output: func(n *spec.Node) spec.Type {
+				if s := defined(n).schema(); s != nil {
+					return s.Type()
+				}
+				return spec.String
+			},
+			Check: func(n *spec.Node, problem func(field, hint, message string)) {
+				d := defined(n)
+				if model, _ := o.model(n); model == "" && d != nil && !d.flawed() {
+					problem("agent", "write model: provider/name, or set defaults: {model: ...}", "the agent has no model")
+				}
+			},
+			Needs: func(n *spec.Node) []spec.Need {
+				if _, base := o.model(n); base != "" {
+					return []spec.Need{{Grant: "net", Name: hostOf(base), Pos: n.Place("agent")}}
+				}
+				return nil
+			},
+			Example: `agents:
+  poet: {model: mock, system: You write haiku., mock: {reply: "An old silent pond..."}}
+agent: poet
+prompt: Write about ${{ input ?? "a pond" }}
+`,
+		},
+		Slot:     true,
+		Settings: func(n *spec.Node) []*spec.Object { return defined(n) },
+		Retry: engine.Retry{MaxAttempts: 3, Delay: 500 * time.Millisecond, Backoff: 2, MaxDelay: 30 * time.Second, Jitter: 250 * time.Millisecond,
+			Kinds: []engine.ErrorKind{engine.RateLimit, engine.Server, engine.Timeout, engine.Network}, Requests: true},
+		Build: func(n *spec.Node) engine.Body {
+			a := newAsker(o, n)
+			label, _ := n.Ref("agent")
+			return engine.Body{Act: a.act, Uses: a.name, Label: label, Ready: func() error { return a.missing }}
+		},
+	}
+}
+
+// agentFields are the settings of an agent, in the header or on a node.
+func agentFields(o *options) []spec.Field {
+	asked := []spec.Local{
+		{Name: "prompt", Summary: "the prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
+		{Name: "system", Summary: "the system prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
+		{Name: "call", Summary: "the number of this question to the agent, from 1", Type: func(*spec.Node) spec.Type { return spec.Integer }},
+	}
+	return []spec.Field{
+		{Name: "model", Form: spec.Ref{Section: "models", Also: o.agents.Known}, Summary: "provider/name, or a short name from models"},
+		{Name: "system", Form: spec.Template{}, Summary: "the system prompt"},
+		{Name: "prompt", Form: spec.Template{}, Summary: "the prompt, where the node writes none"},
+		{Name: "temperature", Form: spec.Real{Min: 0, Max: 2}, Summary: "how freely the model chooses words"},
+		{Name: "top_p", Form: spec.Real{Min: 0, Max: 1}, Summary: "share of the likeliest words among which it chooses"},
+		{Name: "max_tokens", Form: spec.Whole{Min: 1}, Summary: "of one reply"},
+		{Name: "stop", Form: spec.List{Of: spec.Text{}, Min: 1}, Summary: "texts at which a reply ends"},
+		{Name: "seed", Form: spec.Whole{}, Summary: "for providers that can repeat a reply"},
+		{Name: "reasoning", Form: spec.Word{Of: []string{"low", "medium", "high"}}, Summary: "how much the model thinks first"},
+		{Name: "output_schema", Form: spec.SchemaForm{}, Summary: "the reply is a JSON value that fits this schema; the node's output is the value"},
+		{Name: "output_retries", Form: spec.Whole{}, Default: 2, Summary: "how often a reply that does not fit is asked for again"},
+		{Name: "extra", Form: spec.Raw{}, Summary: "put into the request as it is"},
+		{Name: "base_url", Form: spec.Text{Check: checkURL}, Summary: "another address of the provider; needs a grant, for the provider's key goes there"},
+		{Name: "mock", Form: spec.Record{Fields: []spec.Field{
+			{Name: "reply", Form: spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}}, Locals: asked, Summary: "the reply, or one for each call, the last for later ones; without it the prompt is echoed"},
+			{Name: "latency", Form: spec.Duration{}, Summary: "how long a reply takes"},
+			{Name: "jitter", Form: spec.Duration{}, Summary: "up to so much is added to the latency"},
+			{Name: "fail", Form: spec.Whole{}, Summary: "so many attempts of each execution fail first"},
+			{Name: "error", Form: spec.Word{Of: []string{"rate_limit", "timeout", "server", "network", "auth", "bad_request"}}, Default: "server", Summary: "how they fail"},
+			{Name: "tokens", Form: spec.Record{Fields: []spec.Field{
+				{Name: "in", Form: spec.Whole{}, Summary: "of the question"},
+				{Name: "out", Form: spec.Whole{}, Summary: "of the reply"},
+			}}, Summary: "the usage that is reported; without it words are counted"},
+		}}, Summary: "what the model mock answers in this agent's place"},
+		{Name: "timeout", Form: spec.Duration{Positive: true}, Summary: "for nodes that set none: bounds one attempt"},
+		{Name: "retry", Form: engine.RetryForm(), Summary: "for nodes that set none"},
+	}
+}
+
+func checkURL(s string) (problem, hint string) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return "base_url must be an http or https address", ""
+	case u.User != nil:
+		return "base_url must not hold a user or a password", "keys come from the environment"
+	}
+	return "", ""
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// definition is where an agent's settings are written: on the node, then in the header.
+type definition []*spec.Object
+
+func defined(n *spec.Node) definition {
+	if own := n.Record("agent"); own != nil {
+		_, used := own.Ref("use")
+		if o, ok := used.(*spec.Object); ok {
+			return definition{own, o}
+		}
+		return definition{own}
+	}
+	_, named := n.Ref("agent")
+	if o, ok := named.(*spec.Object); ok {
+		return definition{o}
+	}
+	return nil
+}
+
+// at is the nearest place where a setting is written; the farthest, with its default, where it is nowhere.
+func (d definition) at(field string) *spec.Object {
+	for _, o := range d {
+		if o.Has(field) {
+			return o
+		}
+	}
+	if len(d) == 0 {
+		return nil
+	}
+	return d[len(d)-1]
+}
+
+func (d definition) flawed() bool {
+	return slices.ContainsFunc(d, (*spec.Object).Flawed)
+}
+
+func (d definition) schema() *spec.Schema {
+	if o := d.at("output_schema"); o != nil {
+		return o.Schema("output_schema")
+	}
+	return nil
+}
+
+// asker asks a model for one node.
+type asker struct {
+	name    string // of the model
+	model   agents.Model
+	missing error // why there is no model
+	prompt  *spec.Expr
+	system  *spec.Expr
+	mock    *spec.Object // nil: a real model
+	task    agents.Task  // what is the same for every call
+}
+
+func newAsker(o *options, n *spec.Node) *asker {
+	d := defined(n)
+	a := &asker{prompt: n.Expr("prompt"), system: d.at("system").Expr("system")}
+	if a.prompt == nil {
+		a.prompt = d.at("prompt").Expr("prompt")
+	}
+	var base string
+	a.name, base = o.model(n)
+	if a.name == "mock" || strings.HasPrefix(a.name, "mock/") {
+		a.model, a.mock = &agents.Mock{}, d.at("mock").Record("mock")
+	} else {
+		a.model, a.missing = o.agents.Open(a.name, base)
+	}
+	t := &a.task
+	if s := d.schema(); s != nil {
+		t.Schema = s
+	} else {
+		t.Choices = choices(n)
+	}
+	t.Repairs = d.at("output_retries").Int("output_retries")
+	t.Temperature, t.TopP = number(d, "temperature"), number(d, "top_p")
+	t.MaxTokens = d.at("max_tokens").Int("max_tokens")
+	t.Stop = d.at("stop").Texts("stop")
+	t.Reasoning = d.at("reasoning").Text("reasoning")
+	t.Extra = d.at("extra").Raw("extra")
+	if place := d.at("seed"); place.Has("seed") {
+		seed := place.Int("seed")
+		t.Seed = &seed
+	}
+	return a
+}
+
+func number(d definition, field string) *float64 {
+	place := d.at(field)
+	if !place.Has(field) {
+		return nil
+	}
+	f := place.Float(field)
+	return &f
+}
+
+func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
+	t, err := a.question(c)
+	if err != nil {
+		return nil, err
+	}
+	model := a.model
+	if a.mock != nil {
+		model = mocked(a.mock, c)
+	}
+	c.Begin(a.name)
+	r, err := agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
+		answer, err := engine.Ask(ctx, c, nil, ask)
+		c.Use(engine.Usage{InputTokens: answer.Usage.Input, OutputTokens: answer.Usage.Output, Calls: answer.Usage.Calls})
+		return answer, err
+	}, c.Listener())
+	if err != nil {
+		return nil, failed(err)
+	}
+	c.End(a.name)
+	return r.Value, nil
+}
+
+// question is the task with what only the call knows.
+func (a *asker) question(c *engine.Call) (agents.Task, error) {
+	t := a.task
+	prompt, err := text(c, a.prompt, c.Prev)
+	if err != nil {
+		return t, err
+	}
+	t.System, err = text(c, a.system, func() any { return nil })
+	t.Messages = []agents.Message{{Text: prompt}}
+	t.Call, t.Attempt = 1+c.Repeats()+c.Asked(), c.Attempt
+	return t, err
+}
+
+// text is what an expression gives as text; nothing is no text.
+func text(c *engine.Call, x *spec.Expr, otherwise func() any) (string, error) {
+	var v any
+	if x == nil {
+		v = otherwise()
+	} else {
+		var err error
+		if v, err = c.Eval(x); err != nil {
+			return "", err
+		}
+	}
+	if v == nil {
+		return "", nil
+	}
+	return spec.AsText(v), nil
+}
+
+// mocked is the mock that an agent writes down.
+func mocked(o *spec.Object, c *engine.Call) *agents.Mock {
+	m := &agents.Mock{Latency: o.Duration("latency"), Jitter: o.Duration("jitter"), Fail: o.Int("fail"), Error: agents.Kind(o.Text("error"))}
+	if tokens := o.Record("tokens"); tokens != nil {
+		m.Input, m.Output = tokens.Int("in"), tokens.Int("out")
+	}
+	if !o.Has("reply") {
+		return m
+	}
+	replies := o.Exprs("reply")
+	if one := o.Expr("reply"); one != nil {
+		replies = []*spec.Expr{one}
+	}
+	m.Reply = func(q agents.Question) (string, error) {
+		x := replies[min(q.Call, len(replies))-1]
+		v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)})
+		if err != nil {
+			return "", err
+		}
+		return spec.AsText(v), nil
+	}
+	return m
+}
+
+// failed is a model's error as one of a run.
+func failed(err error) error {
+	var e *agents.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	out := engine.Errorf(engine.ErrorKind(e.Kind), "%w", e)
+	out.RetryAfter = e.RetryAfter
+	return out
+}

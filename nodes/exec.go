@@ -1,0 +1,207 @@
+package nodes
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// maxReply bounds what a command or an address may answer, in bytes.
+const maxReply = 16 << 20
+
+func execute() engine.Kind {
+	return engine.Kind{
+		Shape: spec.Shape{
+			Name:    "exec",
+			Summary: "runs a command, without a shell",
+			Leaf:    true,
+			Fields: []spec.Field{
+				{Name: "exec", Form: spec.List{Of: spec.Template{}, Min: 1}, Summary: "the command and its arguments"},
+				{Name: "stdin", Form: spec.Template{}, Summary: "its standard input"},
+				{Name: "dir", Form: spec.Template{}, Summary: "its working directory; without it flowrun's own"},
+				{Name: "environment", Form: spec.Map{Of: spec.Template{}}, Secrets: true, Summary: "environment variables beside PATH, HOME and LANG"},
+				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what its standard output is read as"},
+			},
+			Output: parsedType,
+			Needs: func(n *spec.Node) []spec.Need {
+				return []spec.Need{{Grant: "exec", Name: literalCommand(n), Pos: n.Place("exec")}}
+			},
+			Example: `exec: [echo, "hello ${{ input ?? \"you\" }}"]
+`,
+			Grants: "--allow-exec=echo",
+		},
+		Slot:  true,
+		Fails: engine.Exec,
+		Build: func(n *spec.Node) engine.Body {
+			e := &command{argv: n.Exprs("exec"), stdin: n.Expr("stdin"), dir: n.Expr("dir"), environment: n.Entries("environment"), parse: n.Text("parse")}
+			return engine.Body{Act: e.act, Uses: literalCommand(n)}
+		},
+	}
+}
+
+// literalCommand is the command that the file names literally; empty where only the run knows it.
+func literalCommand(n *spec.Node) string {
+	first, _ := n.Exprs("exec")[0].Constant()
+	name, _ := first.(string)
+	return name
+}
+
+func parsedType(n *spec.Node) spec.Type {
+	switch n.Text("parse") {
+	case "json":
+		return spec.Any
+	case "lines":
+		return spec.ListOf(spec.String)
+	}
+	return spec.String
+}
+
+// parsed reads what a command or an address answered.
+func parsed(s, as string) (any, error) {
+	switch as {
+	case "json":
+		v, err := spec.ParseJSON(s)
+		if err != nil {
+			return nil, fmt.Errorf("reading the output: %w", err)
+		}
+		return v, nil
+	case "lines":
+		lines := []any{}
+		for line := range strings.Lines(s) {
+			lines = append(lines, strings.TrimRight(line, "\r\n"))
+		}
+		return lines, nil
+	}
+	return strings.TrimRight(s, "\r\n"), nil
+}
+
+type command struct {
+	argv        []*spec.Expr
+	stdin, dir  *spec.Expr
+	environment []spec.Entry
+	parse       string
+}
+
+func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
+	argv := make([]string, len(e.argv))
+	for i, x := range e.argv {
+		var err error
+		if argv[i], err = text(c, x, nil); err != nil {
+			return nil, err
+		}
+		if strings.ContainsRune(argv[i], 0) {
+			return nil, fmt.Errorf("argument %d holds a NUL character", i)
+		}
+	}
+	environment, err := e.environ(c)
+	if err != nil {
+		return nil, err
+	}
+	nothing := func() any { return nil }
+	stdin, err := text(c, e.stdin, nothing)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := text(c, e.dir, nothing)
+	if err != nil {
+		return nil, err
+	}
+	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "exec", Name: argv[0]}}, func(ctx context.Context) (string, error) {
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
+		return run(ctx, cmd)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return parsed(out, e.parse)
+}
+
+func (e *command) environ(c *engine.Call) ([]string, error) {
+	var environment []string
+	for _, name := range []string{"PATH", "HOME", "LANG"} {
+		if v, ok := os.LookupEnv(name); ok {
+			environment = append(environment, name+"="+v)
+		}
+	}
+	for _, entry := range e.environment {
+		v, err := text(c, entry.Value.(*spec.Expr), nil)
+		if err != nil {
+			return nil, err
+		}
+		environment = append(environment, entry.Name+"="+v)
+	}
+	return environment, nil
+}
+
+// run runs a command in a process group of its own, which ends with it or with ctx, and gives its standard output.
+func run(ctx context.Context, cmd *exec.Cmd) (string, error) {
+	var stdout capped
+	var stderr tail
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	stop := asGroup(cmd)
+	err := cmd.Start()
+	if err != nil {
+		return "", notStarted(err)
+	}
+	err = cmd.Wait()
+	stop() // what it left behind
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case stdout.over:
+		return "", engine.Errorf(engine.Limit, "the command printed more than %d MiB", maxReply>>20)
+	case errors.As(err, &exit):
+		message := exit.Error()
+		if s := strings.TrimSpace(string(stderr)); s != "" {
+			message += ": " + s
+		}
+		return "", errors.New(message)
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return "", fmt.Errorf("waiting for the command: %w", err)
+	}
+	return stdout.String(), nil
+}
+
+// notStarted words why a command could not be started.
+func notStarted(err error) error {
+	var missing *exec.Error
+	if errors.As(err, &missing) && errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("there is no command %q on the PATH", missing.Name)
+	}
+	return fmt.Errorf("starting the command: %w", err)
+}
+
+// capped keeps output up to a bound.
+type capped struct {
+	bytes.Buffer
+	over bool
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.Len()+len(p) > maxReply {
+		c.over = true
+		return 0, errors.New("the output is too long")
+	}
+	return c.Buffer.Write(p)
+}
+
+// tail keeps the end of what is written.
+type tail []byte
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 2 << 10
+	*t = append(*t, p...)
+	if len(*t) > most {
+		*t = append([]byte(nil), (*t)[len(*t)-most:]...)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,216 @@
+package nodes
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// What parallel and for_each share: how many run at once, what a failure means, and what comes out.
+
+func fanOutFields(locals []spec.Local) []spec.Field {
+	return []spec.Field{
+		{Name: "merge", Form: spec.Code{}, Moment: spec.AfterChildren, Locals: locals, Summary: "the output, from those of the branches; without it their list"},
+		{Name: "max_concurrency", Form: spec.Whole{Min: 1}, Summary: "whole branches at once; without it limits.max_concurrency"},
+		{Name: "wait_for", Form: spec.OneOf{spec.Word{Of: []string{"all", "first", "majority"}}, spec.Whole{Min: 1}}, Default: "all",
+			Summary: "how many successes complete it; the others are cancelled then"},
+		{Name: "on_error", Form: spec.Word{Of: []string{"fail", "continue"}}, Default: "fail",
+			Summary: "continue: every branch runs, and a failed one leaves the text ERROR: and its message"},
+		{Name: "max_failures", Form: spec.Whole{}, Summary: "more failures than this fail it; only with on_error: continue"},
+	}
+}
+
+func checkFanOut(n *spec.Node, branches int, problem func(field, hint, message string)) {
+	forgives := n.Text("on_error") == "continue"
+	if n.Has("max_failures") && !forgives {
+		problem("max_failures", "add on_error: continue", "max_failures needs on_error: continue: without it the first failure fails the whole")
+	}
+	if races(n) && forgives {
+		problem("wait_for", "", "wait_for and on_error: continue do not go together: a failure counts already, and is not fatal until enough successes are impossible")
+	}
+	if want := n.Int("wait_for"); branches > 0 && want > branches {
+		problem("wait_for", "", fmt.Sprintf("wait_for: %d can never be reached with %d branches", want, branches))
+	}
+}
+
+// races tells whether less than all successes will do.
+func races(n *spec.Node) bool { return n.Int("wait_for") > 0 || n.Text("wait_for") != "all" }
+
+func partial(n *spec.Node) bool { return races(n) }
+
+// forgiving tells whether an entry may hold something else than its branch's output.
+func forgiving(n *spec.Node) bool { return races(n) || n.Text("on_error") == "continue" }
+
+// resultsOf is the type of the aligned list.
+func resultsOf(entry func(*spec.Node) spec.Type) func(*spec.Node) spec.Type {
+	return func(n *spec.Node) spec.Type {
+		if n == nil || forgiving(n) {
+			return spec.ListOf(spec.Any)
+		}
+		return spec.ListOf(entry(n))
+	}
+}
+
+// fanOutType is the type of the whole's output.
+func fanOutType(entry func(*spec.Node) spec.Type) func(*spec.Node) spec.Type {
+	return func(n *spec.Node) spec.Type {
+		switch {
+		case n.Expr("merge") != nil:
+			return n.Expr("merge").Type()
+		case n.Text("wait_for") == "first":
+			return entry(n)
+		case n.Text("on_error") == "continue":
+			return spec.ListOf(spec.Any)
+		}
+		return spec.ListOf(entry(n))
+	}
+}
+
+// wanted is how many successes of n complete a fan-out.
+func wanted(node *spec.Node, n int) int {
+	switch node.Text("wait_for") {
+	case "first":
+		return 1
+	case "majority":
+		return n/2 + 1
+	}
+	if k := node.Int("wait_for"); k > 0 {
+		return k
+	}
+	return n
+}
+
+// leastOf is what a fan-out needs of the steps that its branches need.
+func leastOf(n *spec.Node, each []int) int {
+	each = slices.Clone(each)
+	slices.Sort(each)
+	sum := 0
+	for _, e := range each[:min(wanted(n, len(each)), len(each))] {
+		sum += e
+	}
+	return sum
+}
+
+type fanOut struct {
+	node     *spec.Node
+	merge    *spec.Expr
+	atOnce   int
+	forgives bool
+	races    bool
+	first    bool
+}
+
+func newFanOut(n *spec.Node) *fanOut {
+	return &fanOut{node: n, merge: n.Expr("merge"), atOnce: n.Int("max_concurrency"), races: races(n),
+		first: n.Text("wait_for") == "first", forgives: n.Text("on_error") == "continue"}
+}
+
+// fanned is what came of the branches: lists in their order.
+type fanned struct {
+	outputs []any
+	errors  []any
+	won     []int // indexes of the successes that a race counted
+}
+
+func (f *fanOut) run(v *engine.Visit, n int, job func(i int, sofar []any) engine.Job) (*fanned, error) {
+	atOnce := f.atOnce
+	if atOnce == 0 {
+		atOnce = v.Concurrency()
+	}
+	r := &fanned{outputs: make([]any, n), errors: make([]any, n)}
+	want, skipped, next := wanted(f.node, n), 0, 0
+	if f.races && want > n {
+		return nil, f.failed(nil, "wait_for: %s can never be reached with %d branches", f.waiting(), n)
+	}
+	var causes []*engine.Error
+	err := v.Together(engine.Jobs{
+		AtOnce: atOnce,
+		Next: func() (engine.Job, bool) {
+			if next == n {
+				return engine.Job{}, false
+			}
+			j := job(next, r.outputs[:next:next])
+			j.Key = next
+			next++
+			return j, true
+		},
+		Ended: func(j engine.Job, o engine.Outcome) error {
+			i := j.Key
+			switch {
+			case o.Err == nil && !o.Skipped:
+				r.outputs[i] = o.Value
+				if r.won = append(r.won, i); f.races && len(r.won) == want {
+					return engine.ErrEnough
+				}
+			case o.Err == nil:
+				skipped++
+			case !f.races && !f.forgives:
+				return o.Err
+			default:
+				causes = append(causes, o.Err)
+				r.errors[i] = map[string]any{"message": o.Err.Message, "kind": string(o.Err.Kind), "node": o.Err.Node}
+				if f.forgives {
+					r.outputs[i] = "ERROR: " + o.Err.Message
+				}
+				if most := f.node.Int("max_failures"); f.forgives && f.node.Has("max_failures") && len(causes) > most {
+					return f.failed(causes, "more branches failed than max_failures=%d allows", most)
+				}
+			}
+			if left := n - len(causes) - skipped; f.races && left < want {
+				return f.failed(causes, "wait_for: %s can no longer be reached, %d of %d branches failed", f.waiting(), len(causes), n)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for range causes {
+		v.Forgive()
+	}
+	return r, nil
+}
+
+func (f *fanOut) waiting() string {
+	if k := f.node.Int("wait_for"); k > 0 {
+		return fmt.Sprint(k)
+	}
+	return f.node.Text("wait_for")
+}
+
+// failed lists every cause. Its kind is theirs where they agree.
+func (f *fanOut) failed(causes []*engine.Error, format string, args ...any) error {
+	kinds := map[engine.ErrorKind]bool{}
+	message := fmt.Sprintf(format, args...)
+	separator := ": "
+	for _, c := range causes {
+		kinds[c.Kind] = true
+		message += separator + c.Node + ": " + c.Message
+		separator = "; "
+	}
+	if len(kinds) == 1 {
+		return &engine.Error{Kind: causes[0].Kind, Message: message}
+	}
+	return &engine.Error{Kind: engine.Fail, Message: message}
+}
+
+// merged is the output of the whole.
+func (f *fanOut) merged(v *engine.Visit, r *fanned, more ...engine.Local) (any, error) {
+	switch {
+	case f.merge != nil:
+		locals := append([]engine.Local{{Name: "results", Value: r.outputs}, {Name: "errors", Value: r.errors}}, more...)
+		return v.Eval(f.merge, v.Prev(), locals...)
+	case f.first:
+		return r.outputs[r.won[0]], nil
+	case f.races:
+		slices.Sort(r.won)
+		list := make([]any, len(r.won))
+		for i, k := range r.won {
+			list[i] = r.outputs[k]
+		}
+		return list, nil
+	}
+	return r.outputs, nil
+}

@@ -1,0 +1,204 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+const (
+	dialTimeout   = 30 * time.Second
+	headerTimeout = 60 * time.Second // from the request to the first of the answer
+	totalTimeout  = 5 * time.Minute  // where the node sets no timeout
+	maxRedirects  = 10
+)
+
+func request() engine.Kind {
+	return engine.Kind{
+		Shape: spec.Shape{
+			Name:    "http",
+			Summary: "sends an HTTP request",
+			Leaf:    true,
+			Fields: []spec.Field{
+				{Name: "http", Form: spec.Template{}, Summary: "the address"},
+				{Name: "method", Form: spec.Word{Of: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}}, Summary: "without it GET, or POST where there is a body"},
+				{Name: "headers", Form: spec.Map{Of: spec.Template{}}, Secrets: true, Summary: "headers of the request"},
+				{Name: "body", Form: spec.OneOf{spec.Template{}, spec.Data{}}, Summary: "the body: a text, or data that is sent as JSON"},
+				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what the answer is read as"},
+			},
+			Output: parsedType,
+			Needs: func(n *spec.Node) []spec.Need {
+				return []spec.Need{{Grant: "net", Name: literalHost(n.Expr("http")), Pos: n.Place("http")}}
+			},
+			Example: `http: https://example.com/search?q=${{ input }}
+timeout: 10s
+`,
+			Grants: "--allow-net=example.com",
+		},
+		Slot:  true,
+		Fails: engine.HTTP,
+		Build: func(n *spec.Node) engine.Body {
+			r := &requester{url: n.Expr("http"), method: n.Text("method"), headers: n.Entries("headers"), body: n.Expr("body"), parse: n.Text("parse"), patient: n.Has("timeout")}
+			return engine.Body{Act: r.act, Uses: literalHost(r.url)}
+		},
+	}
+}
+
+// literalHost is the host of an address that the file names literally; empty where only the run knows it.
+func literalHost(x *spec.Expr) string {
+	prefix, whole := x.Prefix()
+	scheme, rest, ok := strings.Cut(prefix, "://")
+	if !ok {
+		return ""
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		if !whole {
+			return ""
+		}
+		end = len(rest)
+	}
+	return hostOf(scheme + "://" + rest[:end])
+}
+
+type requester struct {
+	url     *spec.Expr
+	method  string
+	headers []spec.Entry
+	body    *spec.Expr
+	parse   string
+	patient bool // the node sets a timeout of its own
+}
+
+func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
+	req, err := r.request(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "net", Name: req.URL.Host}}, func(ctx context.Context) (string, error) {
+		if !r.patient {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, totalTimeout)
+			defer cancel()
+		}
+		return send(req.WithContext(ctx), c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return parsed(out, r.parse)
+}
+
+func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request, error) {
+	address, err := text(c, r.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, fmt.Errorf("%s is no http or https address", short(address))
+	}
+	method, content, kind := r.method, "", ""
+	if r.body != nil {
+		v, err := c.Eval(r.body)
+		if err != nil {
+			return nil, err
+		}
+		if content, kind = spec.AsText(v), "text/plain; charset=utf-8"; !isText(v) {
+			kind = "application/json"
+		}
+		if method == "" {
+			method = http.MethodPost
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	req.Header.Set("User-Agent", "flowrun")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	for _, h := range r.headers {
+		v, err := text(c, h.Value.(*spec.Expr), nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set(h.Name, v)
+	}
+	return req, nil
+}
+
+func isText(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+// send makes a request. Each host on the way must be granted.
+func send(req *http.Request, c *engine.Call) (string, error) {
+	transport := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		ResponseHeaderTimeout: headerTimeout,
+		DisableKeepAlives:     true,
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, before []*http.Request) error {
+		if need := (spec.Need{Grant: "net", Name: next.URL.Host}); !c.Allowed(need) {
+			return engine.Errorf(engine.Permission, "it was redirected to a host that needs %s", need.Flag())
+		}
+		if len(before) >= maxRedirects {
+			return fmt.Errorf("it was redirected more than %d times", maxRedirects)
+		}
+		return nil
+	}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", unreached(req.Context(), err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	switch {
+	case err != nil:
+		return "", unreached(req.Context(), err)
+	case len(b) > maxReply:
+		return "", engine.Errorf(engine.Limit, "the answer is longer than %d MiB", maxReply>>20)
+	case resp.StatusCode >= 400:
+		return "", fmt.Errorf("status %s: %s", resp.Status, short(strings.TrimSpace(string(b))))
+	}
+	return string(b), nil
+}
+
+// unreached classes an error of the transport.
+func unreached(ctx context.Context, err error) error {
+	var ours *engine.Error
+	var u *url.Error
+	switch {
+	case errors.As(err, &ours):
+		return ours
+	case context.Cause(ctx) != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return context.Cause(ctx)
+	case errors.As(err, &u) && u.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return engine.Errorf(engine.Timeout, "the request took too long")
+	case errors.As(err, &u):
+		return engine.Errorf(engine.Network, "%s: %w", u.Op, u.Err)
+	}
+	return engine.Errorf(engine.Network, "%w", err)
+}
+
+// short quotes a value for a message.
+func short(v any) string {
+	s := spec.AsText(v)
+	const most = 200
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,106 @@
+// Package nodes is the kinds of nodes, one file each, and the shapes of a file's header. It knows nothing of who
+// listens to a run or of the command line.
+package nodes
+
+import (
+	"slices"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// Language is flowrun's language with all its kinds.
+func Language(opts ...Option) *engine.Language {
+	o := &options{models: map[string]string{}}
+	for _, opt := range opts {
+		opt(o)
+	}
+	if o.agents == nil {
+		o.agents = agents.NewSet()
+	}
+	return engine.NewLanguage(append(kinds(o), o.kinds...), header(o))
+}
+
+// kinds lists the kinds of nodes in the order of the documentation. A new one is a line here and a file.
+func kinds(o *options) []engine.Kind {
+	return []engine.Kind{
+		agent(o),
+		chain(),
+		parallel(),
+		forEach(),
+		route(),
+		loop(),
+		graph(),
+		set(),
+		flow(),
+		execute(),
+		request(),
+		wait(),
+		fail(),
+	}
+}
+
+// Option changes the language.
+type Option func(*options)
+
+type options struct {
+	agents *agents.Set
+	models map[string]string // by agent; under "" for every agent
+	kinds  []engine.Kind
+}
+
+// WithAgents takes models from a set of providers; without it from those of the environment.
+func WithAgents(s *agents.Set) Option { return func(o *options) { o.agents = s } }
+
+// WithModel lets an agent of the header, or one written on the node of that name, ask another model, given as
+// provider/name; every agent, where agent is empty.
+func WithModel(agent, model string) Option { return func(o *options) { o.models[agent] = model } }
+
+// WithKind adds a kind of node.
+func WithKind(k engine.Kind) Option { return func(o *options) { o.kinds = append(o.kinds, k) } }
+
+// model is the model that an agent node asks, as provider/name, and the address that the file gives it, if any.
+func (o *options) model(n *spec.Node) (model, baseURL string) {
+	for _, name := range append(AgentNames(n), "") {
+		if m := o.models[name]; m != "" {
+			return m, ""
+		}
+	}
+	d := defined(n)
+	places := append(slices.Clone(d), n.Pipeline.Header.Record("defaults"))
+	for _, place := range places {
+		if place == nil || !place.Has("model") {
+			continue
+		}
+		word, entry := place.Ref("model")
+		switch short := entry.(type) {
+		case string:
+			model = short
+		case *spec.Object:
+			model, baseURL = short.Text("model"), short.Text("base_url")
+		default:
+			model = word
+		}
+		break
+	}
+	if at := d.at("base_url"); at != nil && at.Has("base_url") {
+		baseURL = at.Text("base_url")
+	}
+	return model, baseURL
+}
+
+// AgentNames are the names by which a node's agent is known: those of the header's agent and of the node.
+func AgentNames(n *spec.Node) []string {
+	var names []string
+	word, _ := n.Ref("agent")
+	if own := n.Record("agent"); own != nil {
+		word, _ = own.Ref("use")
+	}
+	for _, name := range []string{n.Name, word} {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,260 @@
+package nodes_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/nodes"
+)
+
+// journal keeps the entries of a run as they would be written to a file.
+type journal struct {
+	*engine.Position
+	mu    sync.Mutex
+	lines [][]byte
+}
+
+func (j *journal) Record(e engine.Entry) func() error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	j.mu.Lock()
+	j.lines = append(j.lines, line)
+	j.mu.Unlock()
+	return j.Position.Record(e)
+}
+
+// reopen is the journal as it was after its first n lines.
+func reopen(t *testing.T, lines [][]byte) *journal {
+	t.Helper()
+	j := &journal{Position: &engine.Position{}}
+	for _, line := range lines {
+		var e engine.Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		j.Position.Record(e)
+	}
+	return j
+}
+
+// outcome is what must be the same however often a run was cut.
+type outcome struct {
+	Status          engine.Status
+	Output          string
+	Error           string
+	Steps, Failures int
+	Usage           engine.Usage
+	Nodes           string
+}
+
+func outcomeOf(r *engine.Result) outcome {
+	o := outcome{Status: r.Status, Steps: r.Steps, Failures: r.Failures, Usage: r.Usage}
+	o.Output = compact(r.Output)
+	if r.Error != nil {
+		o.Error = string(r.Error.Kind) + " " + r.Error.Error()
+	}
+	b, err := json.Marshal(r.Nodes)
+	if err != nil {
+		panic(err)
+	}
+	o.Nodes = string(b)
+	return o
+}
+
+func compact(v any) string {
+	b, err := json.Marshal(engine.Value{V: v})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
+	t.Helper()
+	g, diagnostics := nodes.Language(opts...).Parse("p.yaml", t.TempDir(), []byte(src))
+	if g == nil {
+		t.Fatalf("%v\n%s", diagnostics, src)
+	}
+	return g
+}
+
+// TestCut cuts runs after every entry of their journal and lets them go on: they come to the same.
+func TestCut(t *testing.T) {
+	for name, src := range map[string]string{
+		"chain": `
+chain:
+  - {name: a, set: prev + "a"}
+  - chain: [{set: prev + "b"}, {name: c, set: prev + steps.a.output}]
+  - set: prev + steps.c.output
+`,
+		"parallel": `
+chain:
+  - name: p
+    parallel:
+      - {name: a, set: prev + "a"}
+      - chain: [{name: b, set: prev + "b"}, {set: prev + "c"}]
+      - {when: false, name: s, set: prev}
+    merge: json(results) + steps.b.output
+  - set: prev + steps.a.output + string(steps.s?.status)
+`,
+		"continue": `
+parallel:
+  - {name: a, set: prev + "a"}
+  - {name: b, fail: "no"}
+  - {name: c, fail: "no", on_error: continue}
+on_error: continue
+merge: json(results) + json(errors)
+`,
+		"catch": `
+chain:
+  - name: outer
+    chain: [{set: prev + "a"}, {name: f, fail: "no ${{ prev }}"}]
+    catch: {chain: [{set: prev + error.message}, {name: d, set: prev + error.kind}]}
+  - set: prev + steps.outer.error.node
+`,
+		"for_each": `
+chain:
+  - for_each: [1, 2, 3, 4, 5]
+    max_concurrency: 2
+    do: {chain: [{name: x, set: item * 2}, {set: steps.x.output + index}]}
+  - set: json(prev)
+`,
+		"in order": `
+for_each: [1, 2, 3]
+in_order: true
+do: {chain: [{set: item + len(done)}, {set: "{n: prev, before: done}"}]}
+`,
+		"route": `
+chain:
+  - name: r
+    route: {set: '"b"'}
+    cases: {a: {set: prev}, b: {name: b, chain: [{set: prev + "1"}, {set: prev + "2"}]}}
+  - set: prev + steps.b?.output
+`,
+		"loop": `
+chain:
+  - loop:
+      - {name: a, set: prev + string(iteration)}
+      - {parallel: [{set: prev}, {name: b, set: steps.a.output + "!"}]}
+      - set: steps.b.output
+    until: iteration == 4
+  - set: prev + string(steps.a.visits)
+`,
+		"nested loops": `
+chain:
+  - set: '""'
+  - loop:
+      - loop:
+          - set: 'prev + (steps.inner?.output == nil ? "n" : "o")'
+          - chain: [{name: inner, set: prev}]
+        max_iterations: 2
+    max_iterations: 3
+`,
+		"graph": `
+graph:
+  a: {set: prev + "a", next: [b, c]}
+  b: {chain: [{name: bb, set: prev + "b"}, {set: prev + "B"}], next: d}
+  c: {set: prev + "c", next: d}
+  d: {set: 'join(prev, "|") + steps.bb?.output', next: [{when: len(prev) < 60, to: a}, {to: e}]}
+  e: {set: prev + string(steps.a.visits)}
+start: a
+`,
+		"race": `
+chain:
+  - wait_for: 2
+    max_concurrency: 1
+    parallel:
+      - {fail: first}
+      - {name: x, set: '"x"'}
+      - {name: y, set: '"y"'}
+      - {name: z, set: '"z"'}
+  - set: json(prev) + string(steps.z?.output) + string(steps.y?.output)
+`,
+		"retry": `
+agent: {model: mock, mock: {reply: [a, b, c], fail: 2, error: server}}
+retry: {max_attempts: 3, delay: 1ms}
+`,
+		"repair": `
+agent: {model: mock, output_schema: {n: integer}, mock: {reply: ['x', '{"n": ${{ call }}}']}}
+`,
+		"finally": `
+chain: [{name: a, set: prev}, {name: f, fail: broken}]
+finally: {name: z, chain: [{set: status}, {set: prev + error.message}]}
+`,
+		"output": `
+chain: [{name: a, set: prev + "1"}, {set: prev}]
+output: steps.a.output + prev
+finally: {set: prev}
+`,
+		"failure": `
+max_concurrency: 1
+parallel:
+  - {name: a, set: prev}
+  - {name: b, fail: broken}
+  - {name: c, set: prev}
+`,
+		"expression": `
+chain: [{name: a, set: prev}, {set: prev + 1}]
+`,
+		"max_iterations": `
+loop: [{name: a, set: prev}]
+until: "false"
+max_iterations: 3
+`,
+		"skipped root": `
+when: false
+set: prev
+`,
+		"sleep": `
+chain: [{wait: 1ms}, {set: prev}]
+timeout: 10s
+limits: {timeout: 20s}
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := graphOf(t, src)
+			run := func(j *journal) outcome {
+				result, _ := engine.Run(t.Context(), g, "in", engine.WithRunID("r"), engine.WithTurns(j))
+				if result == nil {
+					t.Fatal("the run did not begin")
+				}
+				return outcomeOf(result)
+			}
+			whole := &journal{Position: &engine.Position{}}
+			want := run(whole)
+			if plain, _ := engine.Run(t.Context(), g, "in", engine.WithRunID("r")); outcomeOf(plain) != want {
+				t.Errorf("without turns: %s", cmp.Diff(want, outcomeOf(plain)))
+			}
+			for n := range len(whole.lines) + 1 {
+				j := reopen(t, whole.lines[:n])
+				if got := run(j); got != want {
+					t.Errorf("cut after %d of %d entries (-uncut +cut):\n%s\n%s", n, len(whole.lines), cmp.Diff(want, got), list(whole.lines[:n]))
+				}
+				// and cut once more where it went on
+				for m := range j.lines {
+					again := reopen(t, append(whole.lines[:n:n], j.lines[:m]...))
+					if got := run(again); got != want {
+						t.Errorf("cut after %d and %d more entries (-uncut +cut):\n%s", n, m, cmp.Diff(want, got))
+					}
+				}
+			}
+		})
+	}
+}
+
+func list(lines [][]byte) string {
+	var b strings.Builder
+	for i, l := range lines {
+		fmt.Fprintf(&b, "%d %s\n", i, l)
+	}
+	return b.String()
+}
