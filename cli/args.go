@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+const completionFlag = "--generate-bash-completion"
+
+// arrange puts arguments into the order that the library understands: it drops flags that stand behind other arguments,
+// refuses a mix of a flag's names, and reads -h before an argument as a command. What is wrong with a flag is said here.
+func arrange(app *urfave.App, args []string) ([]string, error) {
+	if len(args) < 2 || args[len(args)-1] == completionFlag {
+		return args, nil
+	}
+	var command *urfave.Command
+	var flags, rest []string
+	help := false
+	for todo := args[1:]; len(todo) > 0; {
+		arg := todo[0]
+		todo = todo[1:]
+		switch {
+		case arg == "--":
+			rest = append(rest, todo...)
+			todo = nil
+		case arg == "-h" || arg == "--help" || arg == "help" && command == nil && len(rest) == 0:
+			help = true
+		case arg == "--version" && command == nil:
+			command = app.Command("version")
+		case len(arg) > 1 && arg[0] == '-':
+			flag, used, err := arrangeFlag(command, arg, todo)
+			if err != nil {
+				return nil, err
+			}
+			flags, todo = append(flags, flag), todo[used:]
+		case command == nil && len(rest) == 0 && app.Command(arg) != nil:
+			command = app.Command(arg)
+		default:
+			rest = append(rest, arg)
+		}
+	}
+	out := []string{args[0]}
+	if command != nil {
+		out = append(out, command.Name)
+	}
+	if help {
+		return append(out, "--help"), nil
+	}
+	return append(append(append(out, flags...), "--"), rest...), nil
+}
+
+// arrangeFlag spells a flag as one argument and tells how many of the following it took.
+func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt string, used int, err error) {
+	name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	if command == nil {
+		return "", 0, usage("%s stands before a command; write flowrun COMMAND %s", arg, arg)
+	}
+	flag := findFlag(command, name)
+	if flag == nil {
+		return "", 0, usage("flowrun %s has no flag --%s%s", command.Name, name, spec.DidYouMean(name, flagNames(command)))
+	}
+	spelt = "--" + flag.Names()[0]
+	if given {
+		return spelt + "=" + value, 0, nil
+	}
+	if !takesValue(flag) {
+		return spelt, 0, nil
+	}
+	if len(following) == 0 {
+		return "", 0, usage("--%s needs a value", flag.Names()[0])
+	}
+	return spelt + "=" + following[0], 1, nil
+}
+
+// takesValue tells whether a flag must have a value; one that may have it takes it after = only.
+func takesValue(f urfave.Flag) bool {
+	if g, ok := f.(*urfave.GenericFlag); ok {
+		if _, optional := g.Value.(*names); optional {
+			return false
+		}
+	}
+	d, ok := f.(urfave.DocGenerationFlag)
+	return ok && d.TakesValue()
+}
+
+func findFlag(command *urfave.Command, name string) urfave.Flag {
+	for _, f := range command.Flags {
+		for _, n := range f.Names() {
+			if n == name {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func flagNames(command *urfave.Command) []string {
+	var names []string
+	for _, f := range command.Flags {
+		names = append(names, f.Names()[0])
+	}
+	return names
+}
+
+func commandNames(app *urfave.App) []string {
+	var names []string
+	for _, c := range app.Commands {
+		names = append(names, c.Name)
+	}
+	return names
+}

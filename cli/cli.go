@@ -1,0 +1,216 @@
+// Package cli is the command line: commands, what they print, and exit codes. It wires the other packages together and
+// knows none of their insides.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// Exit codes.
+const (
+	exitFailed     = 1 // the run failed
+	exitUsage      = 2 // wrong usage, file, input or missing key: nothing ran
+	exitLimit      = 3 // a limit was reached
+	exitPermission = 4 // something was not allowed: nothing ran
+	exitTimeout    = 124
+	exitInterrupt  = 130 // SIGINT
+	exitTerminate  = 143 // SIGTERM
+)
+
+// Streams are what the program reads and writes.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// Main runs the program with its arguments, the first of which is its name, and gives its exit code.
+func Main(args []string, std Streams) int {
+	ctx, stop := signals(std.Err)
+	defer stop()
+	p := &program{Streams: std}
+	app := p.app()
+	arranged, err := arrange(app, args)
+	if err == nil {
+		err = complete(app, arranged, ctx)
+	}
+	return p.exit(err)
+}
+
+// complete runs the app. Completion of a half-typed flag panics in the library; there is nothing to complete then.
+func complete(app *urfave.App, args []string, ctx context.Context) error {
+	if args[len(args)-1] == completionFlag {
+		defer func() { _ = recover() }()
+	}
+	return app.RunContext(ctx, args)
+}
+
+// interrupted is the cause of a run that a signal ended.
+type interrupted struct{ os.Signal }
+
+func (i interrupted) Error() string { return i.Signal.String() }
+
+// signals gives a context that the first interrupt ends; the second ends the program at once.
+func signals(stderr io.Writer) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-ch:
+				if n > 0 {
+					os.Exit(codeOf(s))
+				}
+				fmt.Fprintf(stderr, "%s: stopping; once more to end at once\n", s)
+				cancel(interrupted{s})
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(ch)
+		close(done)
+		cancel(nil)
+	}
+}
+
+func codeOf(s os.Signal) int {
+	if s == syscall.SIGTERM {
+		return exitTerminate
+	}
+	return exitInterrupt
+}
+
+// program is one call of the program.
+type program struct{ Streams }
+
+func (p *program) app() *urfave.App {
+	return &urfave.App{
+		Name:                      "flowrun",
+		Usage:                     "run declarative pipelines of LLM agents",
+		Version:                   version(),
+		HideVersion:               true,
+		EnableBashCompletion:      true,
+		DisableSliceFlagSeparator: true,
+		Reader:                    p.In,
+		Writer:                    p.Out,
+		ErrWriter:                 p.Err,
+		ExitErrHandler:            func(*urfave.Context, error) {},
+		OnUsageError:              func(_ *urfave.Context, err error, _ bool) error { return usage("%v", err) },
+		CommandNotFound:           nil,
+		Action: func(c *urfave.Context) error {
+			if c.Args().Present() {
+				return usage("there is no command %q%s", c.Args().First(), spec.DidYouMean(c.Args().First(), commandNames(c.App)))
+			}
+			return urfave.ShowAppHelp(c)
+		},
+		Commands: []*urfave.Command{
+			p.runCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.initCommand(), p.completionCommand(),
+			{Name: "version", Usage: "print the version", Action: func(*urfave.Context) error {
+				_, err := fmt.Fprintln(p.Out, "flowrun", version())
+				return err
+			}},
+		},
+	}
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "0.1.0-dev"
+}
+
+// usageError is a mistake in the call.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// silent is an exit code about which everything was said.
+type silent int
+
+func (silent) Error() string { return "" }
+
+// exit prints an error, if there is one, and gives the exit code.
+func (p *program) exit(err error) int {
+	var wrong *usageError
+	var code silent
+	var invalid *engine.InvalidError
+	var denied *engine.PermissionError
+	var failed *engine.Error
+	diagnostics, isFile := spec.AsDiagnostics(err)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &wrong):
+		fmt.Fprintf(p.Err, "flowrun: %s\n", escape(wrong.message))
+		return exitUsage
+	case isFile:
+		p.diagnose(diagnostics)
+		return exitUsage
+	case errors.As(err, &invalid):
+		fmt.Fprintf(p.Err, "flowrun: %s\n", escapeLines(invalid.Error()))
+		return exitUsage
+	case errors.As(err, &denied):
+		fmt.Fprintf(p.Err, "flowrun: %s\n", escapeLines(denied.Error()))
+		return exitPermission
+	case errors.As(err, &failed):
+		fmt.Fprintln(p.Err, escapeLines(failed.Error()))
+		fmt.Fprint(p.Err, whereItPanicked(failed.Stack()))
+		return codeFor(failed)
+	}
+	fmt.Fprintf(p.Err, "flowrun: %s\n", escapeLines(err.Error()))
+	return exitFailed
+}
+
+// whereItPanicked is the part of a stack that tells which code went wrong.
+func whereItPanicked(stack []byte) string {
+	_, after, ok := strings.Cut(string(stack), "\npanic(")
+	if !ok {
+		return ""
+	}
+	const frames = 4
+	lines := strings.SplitAfter(after, "\n")
+	return "this is a mistake in the program, at:\n" + strings.Join(lines[min(2, len(lines)):min(2+2*frames, len(lines))], "")
+}
+
+// diagnose prints the problems of a file.
+func (p *program) diagnose(ds spec.Diagnostics) {
+	var b strings.Builder
+	_ = ds.Write(&b) // a builder does not fail
+	fmt.Fprint(p.Err, escapeLines(b.String()))
+}
+
+// codeFor is the exit code of a run that did not complete.
+func codeFor(e *engine.Error) int {
+	var by interrupted
+	switch {
+	case e.Kind == engine.Limit || e.Kind == engine.Budget:
+		return exitLimit
+	case e.Kind == engine.Timeout && e.Node == "":
+		return exitTimeout
+	case e.Kind == engine.Cancelled && errors.As(e, &by):
+		return codeOf(by.Signal)
+	}
+	return exitFailed
+}

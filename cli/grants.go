@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// names is the value of an --allow flag: all, or the names after =. It may be given several times.
+type names struct {
+	any   bool
+	names []string
+}
+
+// IsBoolFlag tells the flag package that the value may be missing.
+func (n *names) IsBoolFlag() bool { return true }
+
+// Set adds a value.
+func (n *names) Set(value string) error {
+	if value == "true" || value == "" {
+		n.any = true
+		return nil
+	}
+	n.names = append(n.names, strings.Split(value, ",")...)
+	return nil
+}
+
+func (n *names) String() string { return strings.Join(n.names, ",") }
+
+var grantUsage = map[string]string{
+	"exec": "let the pipeline run commands, all or those named",
+	"net":  "let it reach hosts, all or those named",
+	"env":  "let it read environment variables, all or those named",
+	"read": "let it include files outside of its folder, all or those at or below the paths",
+}
+
+// grantFlags are the --allow flags.
+func grantFlags() []urfave.Flag {
+	flags := []urfave.Flag{&urfave.BoolFlag{Name: "allow-all", Usage: "let the pipeline do all that it asks for"}}
+	for _, sort := range []string{"exec", "net", "env", "read"} {
+		flags = append(flags, &urfave.GenericFlag{Name: "allow-" + sort, Usage: grantUsage[sort], Value: &names{}})
+	}
+	return flags
+}
+
+func readFlag() urfave.Flag {
+	return &urfave.GenericFlag{Name: "allow-read", Usage: grantUsage["read"], Value: &names{}}
+}
+
+// grants are what the flags allow.
+func grants(c *urfave.Context) engine.Grants {
+	g := engine.Grants{All: c.Bool("allow-all"), By: map[string]engine.Grant{}}
+	for _, sort := range []string{"exec", "net", "env", "read"} {
+		if n, ok := c.Generic("allow-" + sort).(*names); ok {
+			g.By[sort] = engine.Grant{Any: n.any, Names: n.names}
+		}
+	}
+	return g
+}
+
+// readOptions are what the flags allow files to include.
+func readOptions(c *urfave.Context) []spec.Option {
+	n, _ := c.Generic("allow-read").(*names)
+	switch {
+	case c.Bool("allow-all") || n != nil && n.any:
+		return []spec.Option{spec.AllowRead()}
+	case n != nil && len(n.names) > 0:
+		return []spec.Option{spec.AllowRead(n.names...)}
+	}
+	return nil
+}

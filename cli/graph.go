@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"fmt"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/nodes"
+)
+
+func (p *program) graphCommand() *urfave.Command {
+	return &urfave.Command{
+		Name: "graph", Usage: "draw a pipeline with all that is nested in it", ArgsUsage: "FILE",
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "mermaid", Usage: "mermaid, dot or json"},
+			readFlag(),
+		},
+		Action: func(c *urfave.Context) error {
+			graph, err := p.load(c, nodes.Language())
+			if err != nil {
+				return err
+			}
+			d := graph.Draw()
+			switch format := c.String("format"); format {
+			case "mermaid":
+				_, err = fmt.Fprint(p.Out, d.Mermaid())
+			case "dot":
+				_, err = fmt.Fprint(p.Out, d.DOT())
+			case "json":
+				err = printJSON(p.Out, d)
+			default:
+				return usage("--format is mermaid, dot or json, not %q", format)
+			}
+			return err
+		},
+	}
+}

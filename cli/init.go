@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/examples"
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
+)
+
+const schemaName = "flowrun.schema.json"
+
+func (p *program) initCommand() *urfave.Command {
+	return &urfave.Command{
+		Name: "init", Usage: "write a pipeline to start from, and its schema for editors beside it", ArgsUsage: "[FILE]",
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "example", Value: "hello", Usage: "which example: " + strings.Join(examples.Names(), ", ")},
+		},
+		Action: func(c *urfave.Context) error {
+			if c.Args().Len() > 1 {
+				return usage("flowrun init writes one FILE, not %d", c.Args().Len())
+			}
+			file := c.Args().First()
+			if file == "" {
+				file = "pipeline.yaml"
+			}
+			return p.initialise(file, c.String("example"))
+		},
+	}
+}
+
+var schemaLine = regexp.MustCompile(`(?m)^# yaml-language-server: \$schema=.*$`)
+
+func (p *program) initialise(file, example string) error {
+	src, err := examples.Source(example)
+	if err != nil {
+		return usage("there is no example %q%s", example, spec.DidYouMean(example, examples.Names()))
+	}
+	src = schemaLine.ReplaceAll(src, []byte("# yaml-language-server: $$schema=./"+schemaName))
+	if err := writeNew(file, src); err != nil {
+		return err
+	}
+	schema := filepath.Join(filepath.Dir(file), schemaName)
+	if err := os.WriteFile(schema, nodes.Language().Spec.Schema(), 0o644); err != nil {
+		return fmt.Errorf("writing the schema: %w", err)
+	}
+	_, err = fmt.Fprintf(p.Err, "wrote %s and %s; try: flowrun run %s --input \"...\"\n", escape(file), escape(schema), escape(file))
+	return err
+}
+
+// writeNew writes a file that must not be there yet.
+func writeNew(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usage("%s is there already; name another file", name)
+	}
+	if err != nil {
+		return usage("writing the pipeline: %v", err)
+	}
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return fmt.Errorf("writing the pipeline: %w", err)
+	}
+	return f.Close()
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/flowrun/flowrun/engine"
+)
+
+// plan prints what a run would do: the nodes with their agents' models, what would have to be granted, and the least
+// steps.
+func (p *program) plan(g *engine.Graph, granted engine.Grants) error {
+	var b strings.Builder
+	d := g.Draw()
+	fmt.Fprintf(&b, "%s: %d nodes, at least %d steps\n\n", d.Name, len(d.Nodes), g.Least())
+	for _, n := range d.Nodes {
+		depth := strings.Count(strings.TrimSuffix(n.Path, "/"), "/")
+		line := strings.Repeat("  ", depth) + n.Label
+		if n.Label == "" || strings.HasPrefix(n.Label, n.Kind+"[") {
+			line = strings.Repeat("  ", depth) + n.Kind
+		} else {
+			line += " (" + n.Kind + ")"
+		}
+		if n.Uses != "" {
+			line += "  " + n.Uses
+		}
+		if n.When != "" {
+			line += "  when " + n.When
+		}
+		fmt.Fprintf(&b, "%s\n", escape(line))
+	}
+	if needs := g.Pipeline().Needs(); len(needs) > 0 {
+		fmt.Fprintf(&b, "\nneeds:\n")
+		for _, n := range needs {
+			state := "not granted"
+			if granted.Allow(n) {
+				state = "granted"
+			}
+			fmt.Fprintf(&b, "  %-30s %s (%s)\n", escape(n.Flag()), state, n.Pos)
+		}
+	}
+	_, err := fmt.Fprint(p.Out, b.String())
+	return err
+}

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/flowrun/flowrun/engine"
+)
+
+// progress prints what matters of a run, a line an event: what asks the world when it starts and ends, what fails, is
+// tried again or is skipped, and named containers when they are done.
+type progress struct {
+	w       io.Writer
+	asks    map[string]bool // kinds that ask something of the world
+	leaf    map[string]bool
+	colours bool
+	began   time.Time
+	usage   map[string]engine.Usage // of agents at work, by turn
+	total   engine.Usage
+	steps   int
+}
+
+func newProgress(w io.Writer, lang *engine.Language, colours bool) *progress {
+	p := &progress{w: w, asks: map[string]bool{"wait": true}, leaf: map[string]bool{}, colours: colours, usage: map[string]engine.Usage{}}
+	for _, k := range lang.Kinds {
+		p.asks[k.Name] = p.asks[k.Name] || k.Slot
+		p.leaf[k.Name] = k.Leaf
+	}
+	return p
+}
+
+// colours tells whether progress is coloured: on a terminal that can, unless it was asked not to be.
+func colours(c *urfave.Context, w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && !c.Bool("no-color") && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func (p *progress) hear(e engine.Event) {
+	switch e.Type {
+	case engine.WorkflowStarted:
+		p.began = e.Time
+		p.line(e, "run", e.Workflow, e.RunID, "")
+	case engine.StepStarted:
+		if p.asks[e.Kind] {
+			p.line(e, "start", label(e), e.Kind, "")
+		}
+	case engine.RunCompleted:
+		p.usage[e.Turn] = e.Usage
+		p.total.InputTokens += e.Usage.InputTokens
+		p.total.OutputTokens += e.Usage.OutputTokens
+		p.total.Calls += e.Usage.Calls
+	case engine.StepCompleted:
+		p.completed(e)
+	case engine.StepFailed:
+		p.failed(e)
+	case engine.StepRetried:
+		p.line(e, "retry", label(e), fmt.Sprintf("attempt %d failed, again in %s: %s", e.Attempt, seconds(e.Delay), e.Error.Message), yellow)
+	case engine.StepSkipped:
+		p.line(e, "skip", label(e), e.Kind, grey)
+	case engine.WorkflowCompleted:
+		p.line(e, "done", e.Workflow, p.summary(e), green)
+	case engine.WorkflowFailed, engine.WorkflowCancelled:
+		p.line(e, strings.TrimPrefix(string(e.Type), "workflow_"), e.Workflow, p.summary(e), red)
+	}
+}
+
+func (p *progress) completed(e engine.Event) {
+	if p.leaf[e.Kind] {
+		p.steps++
+	}
+	if !p.asks[e.Kind] && (p.leaf[e.Kind] || e.Path == e.Node || e.Path == "/") {
+		return
+	}
+	detail := seconds(e.Duration)
+	if u, ok := p.usage[e.Turn]; ok {
+		detail += fmt.Sprintf(", %d tokens", u.InputTokens+u.OutputTokens)
+		delete(p.usage, e.Turn)
+	}
+	p.line(e, "done", label(e), detail, green)
+}
+
+// failed tells of the node at which something went wrong; those around it only hand it on.
+func (p *progress) failed(e engine.Event) {
+	if p.leaf[e.Kind] {
+		p.steps++
+	}
+	switch {
+	case e.Error.Path != e.Path:
+	case e.Error.Kind == engine.Cancelled:
+		p.line(e, "stop", label(e), e.Error.Message, grey)
+	default:
+		p.line(e, "fail", label(e), e.Error.Message, red)
+	}
+}
+
+func (p *progress) summary(e engine.Event) string {
+	s := fmt.Sprintf("%s, %d steps", seconds(e.Duration), p.steps)
+	if p.total.Calls > 0 {
+		s += fmt.Sprintf(", %d calls, %d tokens in, %d out", p.total.Calls, p.total.InputTokens, p.total.OutputTokens)
+	}
+	return s
+}
+
+// label is the node's name with the item or visit that it stands for.
+func label(e engine.Event) string {
+	if e.Label == e.Turn {
+		return e.Turn
+	}
+	s := e.Label
+	if e.Item != nil {
+		s += fmt.Sprintf("[%d]", *e.Item)
+	}
+	if e.Visit > 1 {
+		s += fmt.Sprintf("#%d", e.Visit)
+	}
+	return s
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	grey   = "90"
+)
+
+func (p *progress) line(e engine.Event, what, who, detail, colour string) {
+	verb := fmt.Sprintf("%-6s", what)
+	if p.colours && colour != "" {
+		verb = "\x1b[" + colour + "m" + verb + "\x1b[0m"
+	}
+	fmt.Fprintf(p.w, "%6s  %s  %-20s  %s\n", seconds(e.Time.Sub(p.began)), verb, escape(who), escape(detail))
+}
+
+// seconds is a duration to a tenth.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }

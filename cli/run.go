@@ -1,0 +1,333 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
+)
+
+func (p *program) runCommand() *urfave.Command {
+	flags := []urfave.Flag{
+		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the pipeline's input, as text"},
+		&urfave.StringFlag{Name: "input-file", Usage: "a file that holds the input, .json and .yaml as a value; - is standard input"},
+		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "a parameter, as name=value; again for more"},
+		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another model, as provider/name, or AGENT=provider/name for one agent"},
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text: the output alone; json: the whole result"},
+		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
+		&urfave.StringFlag{Name: "events", Usage: "write the run's events to a file as JSON Lines; - writes them instead of the output"},
+		&urfave.StringFlag{Name: "user-id", Usage: "on whose behalf the pipeline runs"},
+		&urfave.StringFlag{Name: "session-id", Usage: "the session it belongs to"},
+		&urfave.StringFlag{Name: "run-id", Usage: "the run's id; without it a new one"},
+		&urfave.IntFlag{Name: "max-steps", Usage: "in place of limits.max_steps"},
+		&urfave.IntFlag{Name: "max-visits", Usage: "in place of limits.max_visits_per_node"},
+		&urfave.IntFlag{Name: "max-concurrency", Usage: "in place of limits.max_concurrency"},
+		&urfave.StringFlag{Name: "timeout", Usage: "in place of limits.timeout"},
+		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, errors only"},
+		&urfave.BoolFlag{Name: "no-color", Usage: "no colours", EnvVars: []string{"NO_COLOR"}},
+	}
+	return &urfave.Command{
+		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE (- is standard input)", Flags: append(flags, grantFlags()...),
+		Action: p.run,
+	}
+}
+
+func (p *program) run(c *urfave.Context) error {
+	if c.String("output") != "text" && c.String("output") != "json" {
+		return usage("--output is text or json, not %q", c.String("output"))
+	}
+	set := agents.NewSet()
+	overrides, err := modelFlags(c, set)
+	if err != nil {
+		return err
+	}
+	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set))...)
+	graph, err := p.load(c, lang)
+	if err != nil {
+		return err
+	}
+	if err := overrides.check(graph); err != nil {
+		return err
+	}
+	input, err := p.input(c, graph.Pipeline())
+	if err != nil {
+		return err
+	}
+	opts, err := runOptions(c, graph.Pipeline())
+	if err != nil {
+		return err
+	}
+	opts = append(opts, engine.WithSecrets(set.Secrets()...))
+	if c.Bool("dry-run") {
+		return p.plan(graph, grants(c))
+	}
+	if err := engine.Check(graph, input, opts...); err != nil {
+		return err
+	}
+	return p.execute(c, lang, graph, input, opts)
+}
+
+// execute runs what is known to be able to begin.
+func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engine.Graph, input any, opts []engine.Option) error {
+	quietly := c.Bool("quiet")
+	if !quietly {
+		opts = append(opts, engine.WithListener(newProgress(p.Err, lang, colours(c, p.Err)).hear))
+	}
+	events, err := p.events(c.String("events"))
+	if err != nil {
+		return err
+	}
+	if events != nil {
+		opts = append(opts, engine.WithListener(events.hear))
+	}
+	var live *streamed
+	if c.Bool("stream") && c.String("events") != "-" && c.String("output") == "text" {
+		live = &streamed{out: p.Out, from: lastAgents(graph.Pipeline())}
+		opts = append(opts, engine.WithListener(live.hear))
+	}
+	result, runErr := engine.Run(c.Context, graph, input, opts...)
+	if result == nil {
+		return runErr
+	}
+	if err := events.close(); err != nil {
+		return err
+	}
+	if err := p.show(c, result, live); err != nil {
+		return err
+	}
+	return runErr
+}
+
+// show prints what the run came to on standard output.
+func (p *program) show(c *urfave.Context, result *engine.Result, live *streamed) error {
+	var err error
+	switch {
+	case c.String("events") == "-":
+	case c.String("output") == "json":
+		err = printJSON(p.Out, result)
+	case result.Status != engine.Completed:
+		live.end()
+	case live.said(result.Output):
+		live.end()
+	default:
+		live.end()
+		err = printOutput(p.Out, result.Output)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the output: %w", err)
+	}
+	return nil
+}
+
+// printOutput prints a text as it is, with a newline where it lacks one, and anything else as indented JSON.
+func printOutput(w io.Writer, v any) error {
+	if s, ok := v.(string); ok {
+		if !strings.HasSuffix(s, "\n") {
+			s += "\n"
+		}
+		_, err := io.WriteString(w, s)
+		return err
+	}
+	return printJSON(w, engine.Value{V: v})
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// load reads the file that a command names, and prints warnings.
+func (p *program) load(c *urfave.Context, lang *engine.Language) (*engine.Graph, error) {
+	if c.Args().Len() != 1 {
+		return nil, usage("flowrun %s needs one FILE, not %d arguments", c.Command.Name, c.Args().Len())
+	}
+	graph, diagnostics := p.read(c.Args().First(), lang, readOptions(c))
+	if err := diagnostics.Err(); err != nil {
+		return nil, diagnostics
+	}
+	if !c.Bool("quiet") {
+		p.diagnose(diagnostics)
+	}
+	return graph, nil
+}
+
+// read loads a file, or standard input for -.
+func (p *program) read(file string, lang *engine.Language, opts []spec.Option) (*engine.Graph, spec.Diagnostics) {
+	if file != "-" {
+		return lang.Load(file, opts...)
+	}
+	src, err := io.ReadAll(p.In)
+	if err != nil {
+		return nil, spec.Diagnostics{{Pos: spec.Pos{File: "stdin"}, Message: err.Error()}}
+	}
+	return lang.Parse("stdin", ".", src, opts...)
+}
+
+// runOptions are what the flags say about the run.
+func runOptions(c *urfave.Context, pipeline *spec.Pipeline) ([]engine.Option, error) {
+	params, err := paramFlags(c, pipeline)
+	if err != nil {
+		return nil, err
+	}
+	id := c.String("run-id")
+	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{0,100}$`).MatchString(id) {
+		return nil, usage("--run-id has letters, digits, _, . and - only, at most 100")
+	}
+	opts := []engine.Option{
+		engine.WithParams(params), engine.WithGrants(grants(c)), engine.WithRunID(id), engine.WithIdentity(c.String("user-id"), c.String("session-id")),
+	}
+	for flag, option := range map[string]func(int) engine.Option{
+		"max-steps": engine.WithMaxSteps, "max-visits": engine.WithMaxVisits, "max-concurrency": engine.WithMaxConcurrency,
+	} {
+		if c.IsSet(flag) && c.Int(flag) < 1 {
+			return nil, usage("--%s must be at least 1", flag)
+		}
+		opts = append(opts, option(c.Int(flag)))
+	}
+	if c.IsSet("timeout") {
+		d, err := spec.ParseDuration(c.String("timeout"))
+		if err != nil || d == 0 {
+			return nil, usage("--timeout must be a duration such as 30s or 5m, not %q", c.String("timeout"))
+		}
+		opts = append(opts, engine.WithTimeout(d))
+	}
+	return opts, nil
+}
+
+// paramFlags reads name=value: a text where the parameter is one, else a value as a file would say it.
+func paramFlags(c *urfave.Context, pipeline *spec.Pipeline) (map[string]any, error) {
+	types := map[string]*spec.Schema{}
+	for _, param := range pipeline.Params {
+		types[param.Name] = param.Schema
+	}
+	params := map[string]any{}
+	for _, given := range c.StringSlice("param") {
+		name, text, ok := strings.Cut(given, "=")
+		if !ok {
+			return nil, usage("--param is name=value, not %q", given)
+		}
+		params[name] = text
+		if s := types[name]; s != nil && s.Check(name, text) != nil {
+			if v, err := spec.ParseValue(text); err == nil {
+				params[name] = v
+			}
+		}
+	}
+	return params, nil
+}
+
+// input is what --input or --input-file give.
+func (p *program) input(c *urfave.Context, pipeline *spec.Pipeline) (any, error) {
+	text, name := c.String("input"), "--input"
+	switch {
+	case c.IsSet("input") && c.IsSet("input-file"):
+		return nil, usage("give --input or --input-file, not both")
+	case c.IsSet("input-file"):
+		name = c.String("input-file")
+		if name == "-" && c.Args().First() == "-" {
+			return nil, usage("the pipeline and its input cannot both come from standard input")
+		}
+		b, err := p.readInput(name)
+		if err != nil {
+			return nil, usage("reading the input: %v", err)
+		}
+		text = string(b)
+	case !c.IsSet("input"):
+		return nil, nil
+	}
+	ext := strings.ToLower(filepath.Ext(name))
+	structured := c.IsSet("input-file") && (ext == ".json" || ext == ".yaml" || ext == ".yml")
+	if !structured && (pipeline.Input == nil || pipeline.Input.Check("input", text) == nil) {
+		return text, nil
+	}
+	v, err := spec.ParseValue(text)
+	if err != nil {
+		return nil, usage("reading %s: %v", name, err)
+	}
+	return v, nil
+}
+
+func (p *program) readInput(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(p.In)
+	}
+	return os.ReadFile(name)
+}
+
+// models are the models that --model names, by agent; "" for all.
+type models map[string]string
+
+func modelFlags(c *urfave.Context, set *agents.Set) (models, error) {
+	m := models{}
+	for _, given := range c.StringSlice("model") {
+		agent, ref, one := strings.Cut(given, "=")
+		if !one || strings.Contains(agent, "/") {
+			agent, ref = "", given
+		}
+		if problem, hint := set.Known(ref); problem != "" {
+			return nil, usage("--model %s: %s (%s)", given, problem, hint)
+		}
+		m[agent] = ref
+	}
+	return m, nil
+}
+
+func (m models) options() []nodes.Option {
+	var opts []nodes.Option
+	for agent, ref := range m {
+		opts = append(opts, nodes.WithModel(agent, ref))
+	}
+	return opts
+}
+
+// check refuses names that no agent has.
+func (m models) check(g *engine.Graph) error {
+	known := map[string]bool{"": true}
+	for _, p := range g.Pipelines() {
+		for _, n := range p.Nodes() {
+			if n.Kind.Name == "agent" {
+				for _, name := range nodes.AgentNames(n) {
+					known[name] = true
+				}
+			}
+		}
+	}
+	for agent := range m {
+		if !known[agent] {
+			names := slices.Sorted(maps.Keys(known))[1:]
+			return usage("--model %s=%s: the pipeline has no agent %q%s", agent, m[agent], agent, spec.DidYouMean(agent, names))
+		}
+	}
+	return nil
+}
+
+// events opens where events are written; nil where nobody asked for them.
+func (p *program) events(path string) (*eventFile, error) {
+	switch path {
+	case "":
+		return nil, nil
+	case "-":
+		return newEventFile(nopCloser{p.Out}), nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, usage("opening the event file: %v", err)
+	}
+	return newEventFile(f), nil
+}
+

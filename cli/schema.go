@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"fmt"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
+)
+
+func (p *program) schemaCommand() *urfave.Command {
+	return &urfave.Command{
+		Name: "schema", Usage: "print the JSON Schema of pipeline files, for editors",
+		Action: func(*urfave.Context) error {
+			_, err := p.Out.Write(nodes.Language().Spec.Schema())
+			return err
+		},
+	}
+}
+
+func (p *program) explainCommand() *urfave.Command {
+	return &urfave.Command{
+		Name: "explain", Usage: "describe a kind of node, or another key of a pipeline file", ArgsUsage: "[NAME]",
+		Action: func(c *urfave.Context) error {
+			lang := nodes.Language().Spec
+			name := c.Args().First()
+			text, ok := lang.Explain(name)
+			if !ok {
+				return usage("there is nothing called %q to explain%s", name, spec.DidYouMean(name, lang.Topics()))
+			}
+			_, err := fmt.Fprint(p.Out, text)
+			return err
+		},
+	}
+}

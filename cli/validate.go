@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"fmt"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
+)
+
+func (p *program) validateCommand() *urfave.Command {
+	return &urfave.Command{
+		Name: "validate", Usage: "check pipeline files and report every problem at once", ArgsUsage: "FILE...",
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text, or json on standard output"},
+			readFlag(),
+		},
+		Action: func(c *urfave.Context) error {
+			if c.String("output") != "text" && c.String("output") != "json" {
+				return usage("--output is text or json, not %q", c.String("output"))
+			}
+			if !c.Args().Present() {
+				return usage("flowrun validate needs at least one FILE")
+			}
+			return p.validate(c.Args().Slice(), c.String("output") == "json", readOptions(c))
+		},
+	}
+}
+
+// problem is a diagnostic for machines.
+type problem struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Severity string `json:"severity"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func (p *program) validate(files []string, asJSON bool, opts []spec.Option) error {
+	lang := nodes.Language()
+	all := []problem{}
+	failed := false
+	for _, f := range files {
+		_, diagnostics := p.read(f, lang, opts)
+		failed = failed || diagnostics.Err() != nil
+		if !asJSON {
+			p.diagnose(diagnostics)
+		}
+		for _, d := range diagnostics {
+			severity := "error"
+			if d.Warning {
+				severity = "warning"
+			}
+			all = append(all, problem{d.File, d.Line, d.Column, severity, d.Message, d.Hint})
+		}
+	}
+	if asJSON {
+		if err := printJSON(p.Out, all); err != nil {
+			return fmt.Errorf("writing the problems: %w", err)
+		}
+	}
+	if failed {
+		return silent(exitUsage)
+	}
+	return nil
+}
