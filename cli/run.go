@@ -330,4 +330,3 @@ func (p *program) events(path string) (*eventFile, error) {
 	}
 	return newEventFile(f), nil
 }
-

@@ -16,6 +16,6 @@ const grace = 500 * time.Millisecond
 func asGroup(cmd *exec.Cmd) (stop func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace // then the command is killed, and its output closed that children may hold open
+	cmd.WaitDelay = grace                                                 // then the command is killed, and its output closed that children may hold open
 	return func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // an error means that none is left
 }

@@ -140,12 +140,12 @@ type Node struct {
 	// Type is what is known of the node's output where it ran and was not skipped.
 	Type Type
 
-	Order   int     // in the document, from 0
-	prev    Type    // of what it receives
-	read    bool    // an expression of the file reads its result
-	exprs   []*Expr // its own, in document order
-	edges   *Edges  // between its children, for AlongEdges
-	broken  bool    // a value is missing or was refused: what its kind would say of it is not asked
+	Order  int     // in the document, from 0
+	prev   Type    // of what it receives
+	read   bool    // an expression of the file reads its result
+	exprs  []*Expr // its own, in document order
+	edges  *Edges  // between its children, for AlongEdges
+	broken bool    // a value is missing or was refused: what its kind would say of it is not asked
 }
 
 // Stand is how the node stands among the children of its parent.
