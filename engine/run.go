@@ -87,6 +87,9 @@ func (r *run) prepare(input any) error {
 	if err != nil {
 		problems = append(problems, fmt.Sprintf("the input is no JSON value: %v", err))
 	} else if p.Input != nil {
+		if fallback, ok := p.Input.Default(); ok && value == nil {
+			value = fallback
+		}
 		if err := p.Input.Check("input", value); err != nil {
 			problems = append(problems, err.Error())
 		}
@@ -112,7 +115,7 @@ func Params(p *spec.Pipeline, given map[string]any) (params map[string]any, prob
 		names = append(names, param.Name)
 		v, ok := given[param.Name]
 		switch {
-		case !ok && param.Required:
+		case !ok && !param.HasDefault:
 			problems = append(problems, fmt.Sprintf("the param %s is missing", param.Name))
 			continue
 		case !ok:

@@ -15,7 +15,7 @@ func chain() engine.Kind {
 			},
 			Output: func(n *spec.Node) spec.Type { return lastOf(n.Nodes("chain")) },
 			Example: `chain:
-  - set: upper(prev)
+  - set: upper(input ?? "hello")
   - set: prev + "!"
 `,
 		},

@@ -34,7 +34,7 @@ func graph() engine.Kind {
 			Check: checkEdges,
 			Example: `input: {type: integer, default: 0}
 graph:
-  add: {set: (prev ?? 0) + 1, next: [{when: prev < 3, to: add}, {to: done}]}
+  add: {set: prev + 1, next: [{when: prev < 3, to: add}, {to: done}]}
   done: {set: '"counted to " + string(prev)'}
 start: add
 `,

@@ -34,7 +34,7 @@ func loop() engine.Kind {
 			},
 			Example: `input: {type: integer, default: 1}
 loop:
-  - set: (prev ?? 1) * 2
+  - set: prev * 2
 until: prev > 100
 max_iterations: 20
 `,

@@ -24,8 +24,10 @@ func parallel() engine.Kind {
 				checkFanOut(n, len(branches(n)), problem)
 			},
 			Example: `parallel:
-  - {name: loud, set: upper(prev)}
-  - {name: length, set: len(prev)}
+  - name: loud
+    set: upper(input ?? "hello")
+  - name: length
+    set: len(input ?? "hello")
 merge: outputs.loud + " has " + string(outputs.length)
 `,
 		},

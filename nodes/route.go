@@ -18,7 +18,8 @@ func route() engine.Kind {
 				{Name: "default", Form: spec.NodeForm{Stand: spec.Choice}, Summary: "the node for any other key; without it that is an error"},
 			},
 			Output: func(n *spec.Node) spec.Type { return branchType(candidates(n)) },
-			Example: `route: 'input contains "refund" ? "billing" : "other"'
+			Example: `input: {type: string, default: I want a refund}
+route: 'input contains "refund" ? "billing" : "other"'
 cases:
   billing: {set: '"to billing: " + prev'}
 default: {set: '"to the front desk: " + prev'}

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -49,21 +48,21 @@ func (c *checker) header() {
 	p.env, p.secret = h.Texts("env"), h.Texts("secrets")
 	for _, e := range h.Entries("params") {
 		s := e.Value.(*Schema)
-		var doc struct {
-			Default     *json.RawMessage
-			Description string
-		}
-		if err := json.Unmarshal(s.json, &doc); err != nil {
-			doc.Default = nil // a schema that is just true or false
-		}
-		param := Param{Name: e.Name, Schema: s, Required: doc.Default == nil, Summary: doc.Description, Pos: e.Pos}
-		if doc.Default != nil {
-			param.Default, _ = ParseJSON(string(*doc.Default))
-			if err := s.Check("default", param.Default); err != nil {
-				c.problemAt(e.Pos, "", "the default of %s does not fit its own type: %s", e.Name, err)
-			}
-		}
+		param := Param{Name: e.Name, Schema: s, Pos: e.Pos}
+		param.Default, param.HasDefault = s.Default()
 		p.Params = append(p.Params, param)
+		c.defaultFits(s, e.Pos, e.Name)
+	}
+	if p.Input != nil {
+		c.defaultFits(p.Input, h.Place("input"), "input")
+	}
+}
+
+func (c *checker) defaultFits(s *Schema, at Pos, name string) {
+	if v, ok := s.Default(); ok {
+		if err := s.Check("default", v); err != nil {
+			c.problemAt(at, "", "the default of %s does not fit its own type: %s", name, err)
+		}
 	}
 }
 

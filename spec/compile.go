@@ -33,6 +33,7 @@ func newCompiler() *compiler {
 	c := conf.CreateNew()
 	for _, name := range impure {
 		delete(c.Builtins, name)
+		c.Disabled[name] = true // the parser looks here
 	}
 	for _, f := range Functions() {
 		c.Functions[f.Name] = &builtin.Function{Name: f.Name, Func: f.call, Types: []reflect.Type{reflect.TypeOf(f.signature).Elem()}}
@@ -81,7 +82,7 @@ type environment struct {
 
 // env gives types to what an expression names.
 func (c *compiler) env(root ast.Node, s *scope) (*environment, *exprProblem) {
-	m := mentioned{bases: map[ast.Node]bool{}, callees: map[ast.Node]bool{}, optional: map[*ast.MemberNode]bool{}, lets: map[string]bool{}}
+	m := mentioned{bases: map[ast.Node]bool{}, fields: map[ast.Node]string{}, callees: map[ast.Node]bool{}, optional: map[*ast.MemberNode]bool{}, lets: map[string]bool{}}
 	ast.Walk(&root, &m)
 	env := &environment{types: types.Map{}}
 	for _, id := range m.idents {
@@ -102,6 +103,9 @@ func (c *compiler) env(root ast.Node, s *scope) (*environment, *exprProblem) {
 			}
 		}
 		typ, problem := s.name(name)
+		if problem == nil {
+			problem = s.declared(name, m.fields[id])
+		}
 		if problem != nil {
 			return nil, problem
 		}
@@ -133,7 +137,8 @@ func (c *compiler) functions() []string {
 // mentioned gathers the names in an expression. Children are visited before their parents.
 type mentioned struct {
 	idents   []*ast.IdentifierNode
-	bases    map[ast.Node]bool // identifiers with a literal field behind: steps.x, outputs.x
+	bases    map[ast.Node]bool   // identifiers with a literal field behind: steps.x, outputs.x
+	fields   map[ast.Node]string // of those, the field
 	callees  map[ast.Node]bool
 	steps    []*ast.MemberNode        // steps.NAME
 	optional map[*ast.MemberNode]bool // of those, whether all that follows is ?.
@@ -154,6 +159,7 @@ func (m *mentioned) Visit(n *ast.Node) {
 			return
 		}
 		if id, ok := n.Node.(*ast.IdentifierNode); ok {
+			m.fields[id] = n.Property.(*ast.StringNode).Value
 			if m.bases[id] = true; id.Value == "steps" {
 				m.steps, m.optional[n] = append(m.steps, n), true
 			}
@@ -199,6 +205,9 @@ var goTypes = strings.NewReplacer(
 	"map[string]interface {}", "object", "[]interface {}", "list", "interface {}", "any",
 	"float64", "number", "int64", "integer", "bool", "boolean", "<nil>", "nil", "unknown", "any")
 
+// conversion is how a builtin complains of a value of the wrong type.
+var conversion = regexp.MustCompile(`interface conversion: (?:interface \{\}|any) is (.+), not (.+)`)
+
 var goInt = regexp.MustCompile(`\bint\b`)
 
 // explain is an error of expr-lang in the words of this language, without its copy of the source.
@@ -215,5 +224,6 @@ func explain(err error) string {
 	if strings.HasPrefix(message, "unknown") {
 		return message
 	}
+	message = conversion.ReplaceAllString(message, "found $1 where $2 is needed")
 	return printable(goInt.ReplaceAllString(goTypes.Replace(message), "integer"))
 }

@@ -76,7 +76,7 @@ func (l *Language) Explain(name string) (string, bool) {
 	for _, f := range slices.Concat(l.Header, l.Common) {
 		if f.Name == name {
 			fmt.Fprintf(&b, "%s: %s\n\n  %s\n", f.Name, sentence(f.Summary), f.Form)
-			if fields := nested(f.Form); len(fields) > 0 {
+			if fields := Nested(f.Form); len(fields) > 0 {
 				b.WriteByte('\n')
 				writeFields(&b, fields, "  ")
 			}
@@ -105,18 +105,18 @@ func writeFields(b *strings.Builder, fields []Field, indent string) {
 	}
 }
 
-// nested finds the fields of a mapping within a form.
-func nested(f Form) []Field {
+// Nested are the fields of a mapping within a form, nil where it has none.
+func Nested(f Form) []Field {
 	switch f := f.(type) {
 	case Record:
 		return f.Fields
 	case Map:
-		return nested(f.Of)
+		return Nested(f.Of)
 	case List:
-		return nested(f.Of)
+		return Nested(f.Of)
 	case OneOf:
 		for _, alternative := range f {
-			if fields := nested(alternative); fields != nil {
+			if fields := Nested(alternative); fields != nil {
 				return fields
 			}
 		}
@@ -184,7 +184,7 @@ func table(b *strings.Builder, fields []Field) {
 // sections lists the fields of the mappings among some fields.
 func sections(b *strings.Builder, fields []Field) {
 	for _, f := range fields {
-		if inner := nested(f.Form); len(inner) > 0 {
+		if inner := Nested(f.Form); len(inner) > 0 {
 			fmt.Fprintf(b, "In `%s`:\n\n", f.Name)
 			table(b, inner)
 			sections(b, inner)

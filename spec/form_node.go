@@ -187,7 +187,7 @@ func (r *reader) arguments(p *Pipeline, n *Node, with string, include *tree) {
 	for _, param := range p.Params {
 		value := given[param.Name]
 		if value == nil {
-			if param.Required {
+			if !param.HasDefault {
 				r.problem(at, "", "%s needs the param %s", p.File, param.Name)
 			}
 			continue

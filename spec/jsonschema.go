@@ -20,10 +20,15 @@ type Schema struct {
 	json     json.RawMessage // in the order written: models answer in it
 	compiled *jsonschema.Schema
 	typ      Type
+	defaults bool // it has a default
+	fallback any
 }
 
 // MarshalJSON is the schema as JSON Schema.
 func (s *Schema) MarshalJSON() ([]byte, error) { return s.json, nil }
+
+// Default is the value that stands where none is given; ok tells whether the schema has one.
+func (s *Schema) Default() (value any, ok bool) { return s.fallback, s.defaults }
 
 // Type is what the schema says of a value before there is one.
 func (s *Schema) Type() Type { return s.typ }
@@ -128,7 +133,12 @@ func NewSchema(src json.RawMessage) (*Schema, error) {
 	if err != nil {
 		return nil, schemaError(err)
 	}
-	return &Schema{json: src, compiled: compiled, typ: typeOfSchema(doc)}, nil
+	s := &Schema{json: src, compiled: compiled, typ: typeOfSchema(doc)}
+	if m, ok := doc.(map[string]any); ok {
+		s.fallback, s.defaults = m["default"]
+		s.fallback = mustCanonical(s.fallback)
+	}
+	return s, nil
 }
 
 func schemaError(err error) error {

@@ -34,14 +34,13 @@ type Pipeline struct {
 	needs  []Need
 }
 
-// Param is a declared parameter.
+// Param is a declared parameter. One without a default must be given.
 type Param struct {
-	Name     string
-	Schema   *Schema
-	Default  any
-	Required bool // it has no default
-	Summary  string
-	Pos      Pos
+	Name       string
+	Schema     *Schema
+	Default    any
+	HasDefault bool
+	Pos        Pos
 }
 
 // Nodes are all nodes of the file in document order, those of included files not among them.

@@ -243,16 +243,6 @@ func (n *Node) partial() bool { return !n.broken && n.Kind.Partial != nil && n.K
 // conditional tells whether the node may be skipped.
 func (n *Node) conditional() bool { return n.Has(when) }
 
-// in tells whether the node stands below another or is it.
-func (n *Node) in(other *Node) bool {
-	for ; n != nil; n = n.Parent {
-		if n == other {
-			return true
-		}
-	}
-	return false
-}
-
 // The fields that spec itself must understand; the shapes around them are given to it.
 const (
 	when      = "when"

@@ -8,14 +8,13 @@ import (
 
 // reader turns the tree of one file into a pipeline. It reports what is wrong and goes on.
 type reader struct {
-	load   *loader
-	p      *Pipeline
-	lines  []string
-	node   *Node    // whose fields are being read; nil in the header
-	path   []*Field // from the node's or header's own field inwards
-	ends   []func() // what can be said only when the whole file is known
-	names  map[string]*Node
-	inside bool // in a file that another includes
+	load  *loader
+	p     *Pipeline
+	lines []string
+	node  *Node    // whose fields are being read; nil in the header
+	path  []*Field // from the node's or header's own field inwards
+	ends  []func() // what can be said only when the whole file is known
+	names map[string]*Node
 }
 
 func (r *reader) problemAt(at Pos, hint, format string, args ...any) {

@@ -81,7 +81,7 @@ func (g *generator) kind(k *Shape, extra []Field, top bool) ordered {
 		}
 	}
 	o := ordered{{"title", k.Name}, {"description", sentence(k.Summary)}, {"type", "object"}, {"additionalProperties", false}}
-	o = append(o, member{"properties", g.properties(fields, k)})
+	o = append(o, member{"properties", g.shared(fields, k)})
 	if top {
 		o = append(o, member{"patternProperties", ordered{{"^x-", ordered{{"description", "Free space, for YAML anchors."}}}}})
 	}
@@ -121,17 +121,31 @@ func rules(rs []Rule) []ordered {
 	return all
 }
 
-// properties of a mapping. What every node takes is defined once.
-func (g *generator) properties(fields []Field, k *Shape) ordered {
+// shared are the properties of a kind, each defined once for all the places where the kind may stand.
+func (g *generator) shared(fields []Field, k *Shape) ordered {
 	p := ordered{}
 	for i := range fields {
 		f := &fields[i]
-		if k != nil && field(k.Fields, f.Name) == nil && field(g.lang.Common, f.Name) != nil {
-			common := g.once("common_"+f.Name, func() ordered { return f.Form.schema(g) })
-			p = append(p, member{f.Name, describe(common, f)})
-			continue
+		owner := k.Name
+		switch {
+		case field(k.Fields, f.Name) != nil:
+		case field(g.lang.Common, f.Name) != nil && field(g.lang.Header, f.Name) == nil:
+			owner = "node"
+		case field(g.lang.Header, f.Name) != nil:
+			owner = "header"
+		default:
+			owner = "edges"
 		}
-		p = append(p, member{f.Name, describe(f.Form.schema(g), f)})
+		p = append(p, member{f.Name, g.once(owner+"."+f.Name, func() ordered { return describe(f.Form.schema(g), f) })})
+	}
+	return p
+}
+
+// properties of a mapping.
+func (g *generator) properties(fields []Field) ordered {
+	p := ordered{}
+	for i := range fields {
+		p = append(p, member{fields[i].Name, describe(fields[i].Form.schema(g), &fields[i])})
 	}
 	return p
 }
@@ -174,12 +188,15 @@ func snippet(f Form) any {
 	return "$1"
 }
 
+// templated is a text that holds ${{ }}.
+var templated = ordered{{"type", "string"}, {"pattern", `\$\{\{`}}
+
 func (x Text) schema(*generator) ordered {
 	o := ordered{{"type", "string"}}
 	if x.Pattern != nil {
 		o = append(o, member{"pattern", x.Pattern.String()}, member{"patternErrorMessage", "must be " + x.String()})
 	}
-	return append(o, member{"not", ordered{{"pattern", `\$\{\{`}}})
+	return append(o, member{"not", templated})
 }
 
 func (NameForm) schema(*generator) ordered {
@@ -232,7 +249,7 @@ func (x Map) schema(g *generator) ordered {
 }
 
 func (x Record) schema(g *generator) ordered {
-	o := ordered{{"type", "object"}, {"additionalProperties", false}, {"properties", g.properties(x.Fields, nil)}}
+	o := ordered{{"type", "object"}, {"additionalProperties", false}, {"properties", g.properties(x.Fields)}}
 	o = o.with("required", required(x.Fields, ""))
 	if all := rules(x.Rules); len(all) > 0 {
 		o = append(o, member{"allOf", all})
@@ -288,7 +305,7 @@ func typeNames(m member) []string {
 func (Ref) schema(*generator) ordered { return ordered{{"type", "string"}} }
 
 func (Code) schema(*generator) ordered {
-	return ordered{{"type", []string{"string", "number", "boolean"}}, {"not", ordered{{"pattern", `\$\{\{`}}}}
+	return ordered{{"type", []string{"string", "number", "boolean"}}, {"not", templated}}
 }
 
 func (x Template) schema(*generator) ordered {

@@ -36,6 +36,18 @@ func (s *scope) name(name string) (Type, *exprProblem) {
 	return Any, &exprProblem{message: "unknown name " + name, hint: hint}
 }
 
+// declared refuses an environment variable that the header does not declare.
+func (s *scope) declared(name, field string) *exprProblem {
+	known := map[string][]string{"env": s.p.env, "secrets": s.p.secret}
+	if names, ok := known[name]; ok && field != "" && !slices.Contains(names, field) {
+		return &exprProblem{
+			message: fmt.Sprintf("%s.%s is not declared%s", name, field, DidYouMean(field, names)),
+			hint:    fmt.Sprintf("add it to the top of the file: %s: [%s]", name, field),
+		}
+	}
+	return nil
+}
+
 func sortedNames(m map[string]func() Type) []string {
 	names := map[string]bool{}
 	for n := range m {

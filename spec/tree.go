@@ -287,6 +287,8 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 		d.Hint = "YAML wants spaces, not tabs"
 	case strings.Contains(text, "${{") && strings.Contains(text, "{ ") || flowTemplate.MatchString(text):
 		d.Hint = "inside { } and [ ] quote a text that holds ${{ }}"
+	case strings.Contains(text, "?") && strings.ContainsAny(text, "{["):
+		d.Hint = "inside { } and [ ] quote an expression that holds ?"
 	case strings.Contains(text, " ? ") && strings.Contains(text, " : "):
 		d.Hint = "quote an expression that holds \": \""
 	case strings.Contains(m[2], "mapping values"):
