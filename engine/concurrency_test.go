@@ -1,0 +1,332 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flowrun/flowrun/engine"
+)
+
+// repeated is a list of the same node, n times.
+func repeated(node string, n int) string {
+	return "[" + strings.TrimSuffix(strings.Repeat(node+", ", n), ", ") + "]"
+}
+
+// gauge measures how many run at once.
+type gauge struct{ now, most atomic.Int64 }
+
+func (g *gauge) enter() (leave func()) {
+	n := g.now.Add(1)
+	for {
+		most := g.most.Load()
+		if n <= most || g.most.CompareAndSwap(most, n) {
+			break
+		}
+	}
+	return func() { g.now.Add(-1) }
+}
+
+func TestSlots(t *testing.T) {
+	tests := map[string]struct {
+		src          string
+		slots, most  int64
+		milliseconds int64 // that the run takes when each leaf takes 10
+	}{
+		"one after another":          {"all: " + repeated("{do: work}", 6), 1, 1, 60},
+		"as many as slots":           {"all: " + repeated("{do: work}", 6), 3, 3, 20},
+		"no more than at once":       {"all: " + repeated("{do: work}", 6) + "\nat_once: 2", 16, 2, 30},
+		"nested, with a single slot": {"all: " + repeated("{all: "+repeated("{do: work}", 3)+"}", 3), 1, 1, 90},
+		"nested, bounded within":     {"all: " + repeated("{at_once: 1, all: "+repeated("{do: work}", 3)+"}", 3), 16, 3, 30},
+		"all at once":                {"all: " + repeated("{do: work}", 100) + "\nat_once: 100", 100, 100, 10},
+		"a sequence":                 {"seq: " + repeated("{do: work}", 6), 16, 1, 60},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gauge{}
+				work := func(ctx context.Context, _ *engine.Call) (any, error) {
+					defer g.enter()()
+					time.Sleep(10 * time.Millisecond)
+					return nil, nil
+				}
+				graph := compile(t, acts{"work": work}, tt.src+"\nlimits: {max_steps: 1000}")
+				result, err := engine.Run(t.Context(), graph, nil, engine.WithMaxConcurrency(int(tt.slots)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g.most.Load() != tt.most || result.Duration.Milliseconds() != tt.milliseconds {
+					t.Errorf("%d at once in %s, want %d in %dms", g.most.Load(), result.Duration, tt.most, tt.milliseconds)
+				}
+			})
+		})
+	}
+}
+
+// Nested fan-outs multiply; the goroutines of a run are bounded all the same, and it goes on.
+func TestGoroutinesAreBounded(t *testing.T) {
+	before := runtime.NumGoroutine()
+	most := &gauge{}
+	count := func(context.Context, *engine.Call) (any, error) {
+		for n := int64(runtime.NumGoroutine() - before); ; {
+			was := most.most.Load()
+			if n <= was || most.most.CompareAndSwap(was, n) {
+				return nil, nil
+			}
+		}
+	}
+	src := "{do: count}"
+	for range 3 {
+		src = "{all: " + repeated(src, 16) + "}"
+	}
+	graph := compile(t, acts{"count": count}, strings.Trim(src, "{}")+"\nlimits: {max_steps: 100000, max_concurrency: 10000}")
+	result, err := engine.Run(t.Context(), graph, nil)
+	if err != nil || result.Steps != 16*16*16 {
+		t.Fatalf("%v steps, %v", result.Steps, err)
+	}
+	if n := most.most.Load(); n > 10_100 {
+		t.Errorf("%d goroutines at once", n)
+	}
+}
+
+func TestFailFast(t *testing.T) {
+	var told atomic.Int64
+	deaf := func(ctx context.Context, _ *engine.Call) (any, error) {
+		<-ctx.Done()
+		told.Add(1)
+		return nil, ctx.Err()
+	}
+	l := &log{}
+	graph := compile(t, acts{"deaf": deaf, "fail": failing(engine.Server)},
+		"at_once: 3\nall: [{name: a, do: deaf}, {name: b, seq: [{do: deaf}]}, {name: c, do: fail}, {name: never, do: deaf}]")
+	_, err := engine.Run(t.Context(), graph, nil, engine.WithListener(l.hear))
+	if err == nil || err.Error() != "p.yaml:2:46: c: broken" && !strings.Contains(err.Error(), "c: broken") {
+		t.Errorf("got %v, want the failure of c", err)
+	}
+	if told.Load() > 2 || strings.Contains(l.String(), "never") || strings.Contains(l.String(), "context canceled") {
+		t.Errorf("%d leaves were told to stop; events:\n%s", told.Load(), l)
+	}
+	for _, line := range strings.Split(l.String(), "\n") {
+		if started, ok := strings.CutPrefix(line, "step_started "); ok && !strings.Contains(l.String(), "step_failed "+started) {
+			t.Errorf("%s was started and has no end:\n%s", started, l)
+		}
+	}
+}
+
+// The winner is the first that was heard, the others are cancelled, and the run is well.
+func TestEnough(t *testing.T) {
+	l := &log{}
+	graph := compile(t, acts{"slow": until(nil, nil)}, "enough: 1\nall: [{name: a, do: slow}, {name: b, do: quick}]")
+	result, err := engine.Run(t.Context(), graph, nil, engine.WithListener(l.hear))
+	if err != nil || fmt.Sprint(result.Output) != "[<nil> quick]" {
+		t.Errorf("got %v and %v", result.Output, err)
+	}
+	if !strings.Contains(l.String(), "step_failed a: cancelled") || result.Nodes["a"].Status != "cancelled" {
+		t.Errorf("the loser is not told cancelled:\n%s\n%v", l, result.Nodes["a"])
+	}
+}
+
+func TestCancel(t *testing.T) {
+	tests := map[string]struct {
+		cancel func(context.Context) (context.Context, context.CancelFunc)
+		status engine.Status
+		want   string
+	}{
+		"by the caller": {context.WithCancel, engine.Stopped, "the run was cancelled"},
+		"for a reason": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			return ctx, func() { cancel(errors.New("lunch")) }
+		}, engine.Stopped, "the run was cancelled: lunch"},
+		"by its deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithTimeout(ctx, time.Nanosecond)
+			return ctx, func() { <-ctx.Done(); cancel() }
+		}, engine.Failed, "the caller's time for the run is up"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := tt.cancel(t.Context())
+			defer cancel()
+			acting := acts{"act": func(ctx context.Context, _ *engine.Call) (any, error) {
+				cancel()
+				<-ctx.Done()
+				return "a success that came too late", nil
+			}}
+			graph := compile(t, acting, "seq: [{name: a, all: [{name: x, do: act}]}, {name: b, do: never}]\nfinally: {name: z, do: cleanup}")
+			result, err := engine.Run(ctx, graph, nil)
+			if err == nil || result.Status != tt.status || err.Error() != tt.want {
+				t.Errorf("got %s and %v, want %s and %s", result.Status, err, tt.status, tt.want)
+			}
+			if _, ran := result.Nodes["b"]; ran || result.Nodes["z"].Status != "completed" {
+				t.Errorf("after the cancellation: %v", result.Nodes)
+			}
+		})
+	}
+}
+
+// Many runs share a graph; none sees anything of another.
+func TestRunsShareAGraph(t *testing.T) {
+	graph := compile(t, nil, "seq: [{name: a, set: input}, {all: [{name: b, set: steps.a.output}, {do: x}]}, {set: 'string(steps.a.output) + string(steps.b.output)'}]")
+	var wg sync.WaitGroup
+	for i := range 24 {
+		wg.Go(func() {
+			result, err := engine.Run(t.Context(), graph, i)
+			if want := fmt.Sprintf("%d%d", i, i); err != nil || result.Output != want {
+				t.Errorf("run %d gave %v and %v", i, result.Output, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A branch gets a copy of what it may change.
+func TestBranchesShareNothing(t *testing.T) {
+	var wg sync.WaitGroup
+	wg.Add(3)
+	spoil := func(_ context.Context, c *engine.Call) (any, error) {
+		list := c.Prev().([]any)
+		wg.Done()
+		wg.Wait() // all have it now
+		list[0] = c.Node().Name
+		return append(list, len(list)), nil
+	}
+	graph := compile(t, acts{"spoil": spoil}, "all: [{name: a, do: spoil}, {name: b, do: spoil}, {name: c, do: spoil}]")
+	result, err := engine.Run(t.Context(), graph, []any{"x", 2.0})
+	if want := "[[a 2 2] [b 2 2] [c 2 2]]"; err != nil || fmt.Sprint(result.Output) != want {
+		t.Errorf("got %v and %v, want %s", result.Output, err, want)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	work := func(ctx context.Context, _ *engine.Call) (any, error) {
+		select {
+		case <-time.After(100 * time.Millisecond):
+			return "done", nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	stubborn := func(context.Context, *engine.Call) (any, error) {
+		time.Sleep(100 * time.Millisecond)
+		return "done", nil
+	}
+	tests := map[string]struct{ src, want string }{
+		"in time":                        {"do: work\ntimeout: 200ms", ""},
+		"a leaf":                         {"name: x\nseq: [{name: a, do: work, timeout: 50ms}]", "timeout p.yaml:2:7: a: it did not end within its timeout of 50ms"},
+		"a leaf that does not listen":    {"name: x\nseq: [{name: a, do: stubborn, timeout: 50ms}]", "timeout p.yaml:2:7: a: it did not end within its timeout of 50ms"},
+		"from the slot on":               {"all: [{do: work, timeout: 150ms}, {do: work, timeout: 150ms}]\nlimits: {max_concurrency: 1}", ""},
+		"a container":                    {"timeout: 150ms\nname: x\nseq: [{do: work}, {do: work}]", "timeout p.yaml:1:1: x: it did not end within its timeout of 150ms"},
+		"the inner one":                  {"timeout: 150ms\nseq: [{name: a, seq: [{do: work}], timeout: 50ms}]", "timeout p.yaml:2:7: a: it did not end within its timeout of 50ms"},
+		"the outer one, caught":          {"seq: [{timeout: 50ms, seq: [{do: work, timeout: 70ms, catch: {do: never}}], catch: {set: error.kind}}]", ""},
+		"of defaults":                    {"defaults: {timeout: 50ms}\nname: x\nseq: [{name: a, do: work}]", "timeout p.yaml:3:7: a: it did not end within its timeout of 50ms"},
+		"the run's":                      {"limits: {timeout: 50ms}\nseq: [{do: work, on_error: continue}]\ncatch: {set: 1}", "timeout the run did not end within its timeout of 50ms"},
+		"of a success past the deadline": {"limits: {timeout: 50ms}\ndo: stubborn", "timeout the run did not end within its timeout of 50ms"},
+		"finally is not hurried":         {"limits: {timeout: 50ms}\ndo: work\nfinally: {name: z, do: work}", "timeout the run did not end within its timeout of 50ms"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				graph := compile(t, acts{"work": work, "stubborn": stubborn}, tt.src)
+				result, err := engine.Run(t.Context(), graph, nil)
+				got := ""
+				if err != nil {
+					got = string(result.Error.Kind) + " " + err.Error()
+				}
+				if got != tt.want {
+					t.Errorf("\n got %s\nwant %s", got, tt.want)
+				}
+				if z, ok := result.Nodes["z"]; ok && z.Status != "completed" {
+					t.Errorf("what runs finally was %s", z.Status)
+				}
+			})
+		})
+	}
+}
+
+func TestRetry(t *testing.T) {
+	tests := map[string]struct {
+		src   string
+		kind  engine.ErrorKind
+		fails int // so many attempts
+		after time.Duration
+		want  string // pauses, or what the run ends with
+	}{
+		"not unless told":          {"do: x", engine.Server, 1, 0, "server"},
+		"with doubling pauses":     {"do: x\nretry: {max_attempts: 5}", engine.Server, 4, 0, "500ms 1s 2s 4s"},
+		"with pauses bounded":      {"do: x\nretry: {max_attempts: 5, delay: 1s, backoff: 10, max_delay: 15s}", engine.Server, 4, 0, "1s 10s 15s 15s"},
+		"until attempts are spent": {"do: x\nretry: {max_attempts: 2}", engine.Server, 9, 0, "server"},
+		"as long as asked":         {"do: x\nretry: {max_attempts: 2, delay: 1s}", engine.RateLimit, 1, 7 * time.Second, "7s"},
+		"not for hours":            {"do: x\nretry: {max_attempts: 2, delay: 1s}", engine.RateLimit, 1, 2 * time.Hour, "rate_limit"},
+		"not what cannot pass":     {"do: x\nretry: {max_attempts: 2}", engine.Auth, 1, 0, "auth"},
+		"only the kinds named":     {"do: x\nretry: {max_attempts: 2, kinds: [network]}", engine.Server, 1, 0, "server"},
+		"also what is named":       {"do: x\nretry: {max_attempts: 2, kinds: [auth]}", engine.Auth, 1, 0, "500ms"},
+		"as defaults say":          {"defaults: {retry: {max_attempts: 3, delay: 1s}}\ndo: x", engine.Server, 2, 0, "1s 2s"},
+		"key by key":               {"defaults: {retry: {max_attempts: 3, delay: 1s}}\ndo: x\nretry: {delay: 2s}", engine.Server, 2, 0, "2s 4s"},
+		"false says never":         {"defaults: {retry: {max_attempts: 3, delay: 1s}}\ndo: x\nretry: false", engine.Server, 1, 0, "server"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked []time.Time
+				act := func(_ context.Context, c *engine.Call) (any, error) {
+					if asked = append(asked, time.Now()); c.Attempt != len(asked) {
+						t.Errorf("attempt %d calls itself %d", len(asked), c.Attempt)
+					}
+					if c.Attempt > tt.fails {
+						return "fine", nil
+					}
+					return nil, &engine.Error{Kind: tt.kind, Message: "broken", RetryAfter: tt.after}
+				}
+				result, _ := engine.Run(t.Context(), compile(t, acts{"x": act}, tt.src), nil)
+				var pauses []string
+				for i := 1; i < len(asked); i++ {
+					pauses = append(pauses, asked[i].Sub(asked[i-1]).String())
+				}
+				got := strings.Join(pauses, " ")
+				if result.Error != nil {
+					got = string(result.Error.Kind)
+				}
+				if got != tt.want || result.Steps != 1 {
+					t.Errorf("got %s and %d steps, want %s and one", got, result.Steps, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// The jitter spreads branches, within its bound.
+func TestJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		pauses := map[time.Duration]bool{}
+		began := time.Now()
+		act := func(_ context.Context, c *engine.Call) (any, error) {
+			if c.Attempt == 1 {
+				return nil, engine.Errorf(engine.Server, "broken")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			pauses[time.Since(began)] = true
+			return nil, nil
+		}
+		src := "all: " + repeated("{do: x, retry: {delay: 1s, jitter: 100ms}}", 16)
+		if _, err := engine.Run(t.Context(), compile(t, acts{"x": act}, src), nil); err != nil {
+			t.Fatal(err)
+		}
+		for p := range pauses {
+			if p < time.Second || p >= 1100*time.Millisecond {
+				t.Errorf("a pause of %s", p)
+			}
+		}
+		if len(pauses) < 8 {
+			t.Errorf("only %d different pauses of 16", len(pauses))
+		}
+	})
+}
