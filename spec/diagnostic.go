@@ -138,6 +138,18 @@ func quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
+// show is a canonical value for a message: a text in quotes, anything else as JSON.
+func show(v any) string {
+	if s, ok := v.(string); ok {
+		return quote(s)
+	}
+	s := AsJSON(v)
+	if utf8.RuneCountInString(s) > maxQuoted {
+		s = string([]rune(s)[:maxQuoted]) + "…"
+	}
+	return s
+}
+
 // printable replaces what could command a terminal: files come from anywhere.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

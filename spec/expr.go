@@ -128,7 +128,7 @@ func (x *Expr) Eval(env Env) (any, error) {
 		return nil, x.fail(err)
 	}
 	if !x.want.admits(v) {
-		return nil, x.fail(fmt.Errorf("it must give %s, not %s", x.want, quote(AsText(v))))
+		return nil, x.fail(fmt.Errorf("it must give %s, not %s", x.want, show(v)))
 	}
 	return v, nil
 }

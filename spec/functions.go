@@ -43,17 +43,18 @@ func Functions() []Function {
 func argument[T any](name, want string, args []any, i int) (T, error) {
 	v, ok := args[i].(T)
 	if !ok {
-		return v, fmt.Errorf("%s needs %s, not %s", name, want, quote(brief(args[i])))
+		return v, fmt.Errorf("%s needs %s, not %s", name, want, brief(args[i]))
 	}
 	return v, nil
 }
 
+// brief is an argument for a message.
 func brief(v any) string {
 	c, err := Canonical(v)
 	if err != nil {
 		return err.Error()
 	}
-	return AsText(c)
+	return show(c)
 }
 
 func list(name string, args []any, i int) ([]any, error) {
@@ -118,7 +119,7 @@ func toMap(args ...any) (any, error) {
 	for i, p := range pairs {
 		pair, ok := p.([]any)
 		if !ok || len(pair) != 2 {
-			return nil, fmt.Errorf("to_map needs [key, value] pairs; entry %d is %s", i, quote(brief(p)))
+			return nil, fmt.Errorf("to_map needs [key, value] pairs; entry %d is %s", i, brief(p))
 		}
 		key, err := Canonical(pair[0])
 		if err != nil {
@@ -137,7 +138,7 @@ func truncate(args ...any) (any, error) {
 	c, _ := Canonical(args[1])
 	n, ok := c.(int64)
 	if !ok || n < 0 {
-		return nil, fmt.Errorf("truncate needs a whole number of at least 0, not %s", quote(brief(args[1])))
+		return nil, fmt.Errorf("truncate needs a whole number of at least 0, not %s", brief(args[1]))
 	}
 	if int64(utf8.RuneCountInString(s)) <= n {
 		return s, nil

@@ -85,7 +85,7 @@ func problemOf(name string, e *jsonschema.ValidationError) []string {
 	case *kind.Type:
 		return []string{fmt.Sprintf("%s must be %s, not %s", at, oneOf(k.Want), k.Got)}
 	case *kind.Enum:
-		return []string{fmt.Sprintf("%s must be %s, not %s", at, choices(k.Want), quote(AsText(mustCanonical(k.Got))))}
+		return []string{fmt.Sprintf("%s must be %s, not %s", at, choices(k.Want), show(mustCanonical(k.Got)))}
 	case *kind.AnyOf, *kind.OneOf:
 		return []string{at + " fits none, or not exactly one, of the alternatives"}
 	}
