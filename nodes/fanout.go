@@ -93,13 +93,14 @@ func leastOf(n *spec.Node, each []int) int {
 	return sum
 }
 
+// fanOut is what a node says of how its branches run together.
 type fanOut struct {
 	node     *spec.Node
 	merge    *spec.Expr
-	atOnce   int
-	forgives bool
+	atOnce   int // 0: as many as the run allows
 	races    bool
 	first    bool
+	forgives bool
 }
 
 func newFanOut(n *spec.Node) *fanOut {
@@ -107,72 +108,84 @@ func newFanOut(n *spec.Node) *fanOut {
 		first: n.Text("wait_for") == "first", forgives: n.Text("on_error") == "continue"}
 }
 
-// fanned is what came of the branches: lists in their order.
-type fanned struct {
+// gathering is what comes of the branches in one visit: lists in their order.
+type gathering struct {
+	*fanOut
+	wanted  int
 	outputs []any
 	errors  []any
-	won     []int // indexes of the successes that a race counted
+	won     []int // the branches that succeeded, as they ended
+	skipped int
+	causes  []*engine.Error
 }
 
-func (f *fanOut) run(v *engine.Visit, n int, job func(i int, sofar []any) engine.Job) (*fanned, error) {
-	atOnce := f.atOnce
-	if atOnce == 0 {
-		atOnce = v.Concurrency()
+// run runs n branches. job gives one of them; it may read the outputs of those before it where they run in order.
+func (f *fanOut) run(v *engine.Visit, n int, job func(i int, sofar []any) engine.Job) (*gathering, error) {
+	g := &gathering{fanOut: f, wanted: wanted(f.node, n), outputs: make([]any, n), errors: make([]any, n)}
+	if g.wanted > n {
+		return nil, g.failed("wait_for: %s can never be reached with %d branches", f.waiting(), n)
 	}
-	r := &fanned{outputs: make([]any, n), errors: make([]any, n)}
-	want, skipped, next := wanted(f.node, n), 0, 0
-	if f.races && want > n {
-		return nil, f.failed(nil, "wait_for: %s can never be reached with %d branches", f.waiting(), n)
-	}
-	var causes []*engine.Error
-	err := v.Together(engine.Jobs{
-		AtOnce: atOnce,
+	next := 0
+	jobs := engine.Jobs{
+		AtOnce: f.atOnce,
 		Next: func() (engine.Job, bool) {
 			if next == n {
 				return engine.Job{}, false
 			}
-			j := job(next, r.outputs[:next:next])
+			j := job(next, g.outputs[:next:next])
 			j.Key = next
 			next++
 			return j, true
 		},
-		Ended: func(j engine.Job, o engine.Outcome) error {
-			i := j.Key
-			switch {
-			case o.Err == nil && !o.Skipped:
-				r.outputs[i] = o.Value
-				if r.won = append(r.won, i); f.races && len(r.won) == want {
-					return engine.ErrEnough
-				}
-			case o.Err == nil:
-				skipped++
-			case !f.races && !f.forgives:
-				return o.Err
-			default:
-				causes = append(causes, o.Err)
-				r.errors[i] = map[string]any{"message": o.Err.Message, "kind": string(o.Err.Kind), "node": o.Err.Node}
-				if f.forgives {
-					r.outputs[i] = "ERROR: " + o.Err.Message
-				}
-				if most := f.node.Int("max_failures"); f.forgives && f.node.Has("max_failures") && len(causes) > most {
-					return f.failed(causes, "more branches failed than max_failures=%d allows", most)
-				}
-			}
-			if left := n - len(causes) - skipped; f.races && left < want {
-				return f.failed(causes, "wait_for: %s can no longer be reached, %d of %d branches failed", f.waiting(), len(causes), n)
-			}
-			return nil
-		},
-	})
-	if err != nil {
+		Ended: g.ended,
+	}
+	if jobs.AtOnce == 0 {
+		jobs.AtOnce = v.Concurrency()
+	}
+	if err := v.Together(jobs); err != nil {
 		return nil, err
 	}
-	for range causes {
+	for range g.causes {
 		v.Forgive()
 	}
-	return r, nil
+	return g, nil
 }
 
+// ended takes in how a branch ended, and says when that decides the whole.
+func (g *gathering) ended(j engine.Job, o engine.Outcome) error {
+	switch {
+	case o.Skipped:
+		g.skipped++
+	case o.Err == nil:
+		g.outputs[j.Key] = o.Value
+		if g.won = append(g.won, j.Key); g.races && len(g.won) == g.wanted {
+			return engine.ErrEnough
+		}
+	case !g.races && !g.forgives:
+		return o.Err
+	default:
+		g.causes = append(g.causes, o.Err)
+		g.errors[j.Key] = map[string]any{"message": o.Err.Message, "kind": string(o.Err.Kind), "node": o.Err.Node}
+		if g.forgives {
+			g.outputs[j.Key] = "ERROR: " + o.Err.Message
+		}
+	}
+	return g.lost()
+}
+
+// lost tells whether there were too many failures.
+func (g *gathering) lost() error {
+	n := len(g.outputs)
+	if most := g.node.Int("max_failures"); g.node.Has("max_failures") && len(g.causes) > most {
+		return g.failed("more branches failed than max_failures=%d allows", most)
+	}
+	if g.races && n-len(g.causes)-g.skipped < g.wanted {
+		return g.failed("wait_for: %s can no longer be reached, %d of %d branches failed", g.waiting(), len(g.causes), n)
+	}
+	return nil
+}
+
+// waiting is wait_for as it is written.
 func (f *fanOut) waiting() string {
 	if k := f.node.Int("wait_for"); k > 0 {
 		return fmt.Sprint(k)
@@ -181,36 +194,36 @@ func (f *fanOut) waiting() string {
 }
 
 // failed lists every cause. Its kind is theirs where they agree.
-func (f *fanOut) failed(causes []*engine.Error, format string, args ...any) error {
+func (g *gathering) failed(format string, args ...any) error {
 	kinds := map[engine.ErrorKind]bool{}
 	message := fmt.Sprintf(format, args...)
 	separator := ": "
-	for _, c := range causes {
+	for _, c := range g.causes {
 		kinds[c.Kind] = true
 		message += separator + c.Node + ": " + c.Message
 		separator = "; "
 	}
 	if len(kinds) == 1 {
-		return &engine.Error{Kind: causes[0].Kind, Message: message}
+		return &engine.Error{Kind: g.causes[0].Kind, Message: message}
 	}
 	return &engine.Error{Kind: engine.Fail, Message: message}
 }
 
 // merged is the output of the whole.
-func (f *fanOut) merged(v *engine.Visit, r *fanned, more ...engine.Local) (any, error) {
+func (g *gathering) merged(v *engine.Visit, more ...engine.Local) (any, error) {
 	switch {
-	case f.merge != nil:
-		locals := append([]engine.Local{{Name: "results", Value: r.outputs}, {Name: "errors", Value: r.errors}}, more...)
-		return v.Eval(f.merge, v.Prev(), locals...)
-	case f.first:
-		return r.outputs[r.won[0]], nil
-	case f.races:
-		slices.Sort(r.won)
-		list := make([]any, len(r.won))
-		for i, k := range r.won {
-			list[i] = r.outputs[k]
+	case g.merge != nil:
+		locals := append([]engine.Local{{Name: "results", Value: g.outputs}, {Name: "errors", Value: g.errors}}, more...)
+		return v.Eval(g.merge, v.Prev(), locals...)
+	case g.first:
+		return g.outputs[g.won[0]], nil
+	case g.races:
+		slices.Sort(g.won)
+		list := make([]any, len(g.won))
+		for i, k := range g.won {
+			list[i] = g.outputs[k]
 		}
 		return list, nil
 	}
-	return r.outputs, nil
+	return g.outputs, nil
 }

@@ -96,7 +96,7 @@ func (e *eachItem) run(v *engine.Visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.merged(v, results, engine.Local{Name: "items", Value: items})
+	return results.merged(v, engine.Local{Name: "items", Value: items})
 }
 
 func batches(items []any, size int) []any {

@@ -39,11 +39,29 @@ until: prev > 100
 max_iterations: 20
 `,
 		},
+		Least: leastTurns,
 		Build: func(n *spec.Node) engine.Body {
 			l := &looper{nodes: n.Nodes("loop"), until: n.Expr("until"), while: n.Expr("while"), most: n.Int("max_iterations"), lenient: n.Text("on_limit") == "continue"}
 			return engine.Body{Decide: l.run}
 		},
 	}
+}
+
+// leastTurns is what the iterations need that certainly run: none before a while, all where only their number is
+// written, else one.
+func leastTurns(n *spec.Node, child func(*spec.Node) int) int {
+	if n.Has("while") {
+		return 0
+	}
+	sum := 0
+	for _, c := range n.Nodes("loop") {
+		sum += child(c)
+	}
+	if times := n.Int("max_iterations"); !n.Has("until") && sum > 0 {
+		const far = 1 << 30 // no budget reaches further
+		return sum * min(times, far/sum)
+	}
+	return sum
 }
 
 type looper struct {

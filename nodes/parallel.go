@@ -53,7 +53,7 @@ merge: outputs.loud + " has " + string(outputs.length)
 				if err != nil {
 					return nil, err
 				}
-				return f.merged(v, results, engine.Local{Name: "outputs", Value: byName(nodes, results.outputs)})
+				return results.merged(v, engine.Local{Name: "outputs", Value: byName(nodes, results.outputs)})
 			}}
 		},
 	}
