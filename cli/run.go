@@ -297,20 +297,13 @@ func (m models) options() []nodes.Option {
 
 // check refuses names that no agent has.
 func (m models) check(g *engine.Graph) error {
-	known := map[string]bool{"": true}
+	var known []string
 	for _, p := range g.Pipelines() {
-		for _, n := range p.Nodes() {
-			if n.Kind.Name == "agent" {
-				for _, name := range nodes.AgentNames(n) {
-					known[name] = true
-				}
-			}
-		}
+		known = append(known, nodes.Agents(p)...)
 	}
-	for agent := range m {
-		if !known[agent] {
-			names := slices.Sorted(maps.Keys(known))[1:]
-			return usage("--model %s=%s: the pipeline has no agent %q%s", agent, m[agent], agent, spec.DidYouMean(agent, names))
+	for _, agent := range slices.Sorted(maps.Keys(m)) {
+		if agent != "" && !slices.Contains(known, agent) {
+			return usage("--model %s=%s: the pipeline has no agent %q%s", agent, m[agent], agent, spec.DidYouMean(agent, known))
 		}
 	}
 	return nil

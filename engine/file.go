@@ -56,7 +56,7 @@ func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 		}
 	}
 	v := &Visit{run: r, file: f, vx: f.unit.finally, up: up, item: none, count: 1, scope: m.scope, realm: m, frame: frame, prev: out,
-		steps:  &budget{limit: finallySteps, name: "the steps of finally"},
+		steps:  &budget{limit: finallySteps, name: "the steps of finally", free: true},
 		locals: locals(nil, []Local{{"status", status}, {"error", why}})}
 	o := up.enter(v)
 	switch {
@@ -88,7 +88,7 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 	scope, steps := v.scope, v.steps
 	defer func() { v.scope, v.steps = scope, steps }()
 	if u.limits.steps > 0 {
-		v.steps = &budget{limit: u.limits.steps, name: "max_steps", up: steps, used: v.kept.Spent.Steps}
+		v.steps = &budget{limit: u.limits.steps, name: "max_steps", up: steps, used: v.kept.Spent.counted()}
 	}
 	if u.limits.timeout > 0 {
 		v.scope = v.run.rt.Scope(scope, v.since().Add(u.limits.timeout))

@@ -32,7 +32,7 @@ type Body struct {
 	// Decide runs children, or works out a value without asking the world. It is pure: no goroutines, clock,
 	// randomness or I/O but what its Visit offers.
 	Decide func(v *Visit) (any, error)
-	// Act asks something of the world and ends when its context does.
+	// Act asks something of the world and ends when its context does. What it returns is the run's from then on.
 	Act func(ctx context.Context, c *Call) (any, error)
 	// Label is what progress calls a node that has no name, such as its agent's.
 	Label string

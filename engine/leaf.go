@@ -48,8 +48,12 @@ func (v *Visit) attempt(n int) (any, *Error) {
 		if full := v.steps.take(); full != nil {
 			return nil, v.realm.refuse(v, full.reached())
 		}
-		v.tally.Steps = 1
-		v.run.spend(Tally{Steps: 1})
+		step := Tally{Steps: 1}
+		if v.steps.free {
+			step.Free = 1
+		}
+		v.tally.add(step)
+		v.run.spend(step)
 	}
 	v.show()
 	body := v.decide

@@ -87,6 +87,7 @@ func stopping(cause error) string {
 type budget struct {
 	name  string // of the limit
 	limit int    // 0: none
+	free  bool   // its steps count nowhere else
 	up    *budget
 
 	mu   sync.Mutex

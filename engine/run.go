@@ -208,7 +208,7 @@ func (r *run) start(outer Scope) *Result {
 	root := &realm{run: r, outer: outer, timeout: r.limits.timeout}
 	root.scope = r.rt.Scope(outer, r.resume())
 	defer root.scope.Stop(nil)
-	steps := &budget{limit: r.limits.steps, name: "max_steps", used: r.total.Steps}
+	steps := &budget{limit: r.limits.steps, name: "max_steps", used: r.total.counted()}
 	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}
 	name := main.unit.pipeline.Name
 

@@ -70,6 +70,7 @@ type Cursor struct {
 // Tally is what turns have used.
 type Tally struct {
 	Steps    int   `json:"steps,omitempty"`
+	Free     int   `json:"free,omitempty"`     // of the steps, those that no limit of the run counts
 	Failures int   `json:"failures,omitempty"` // that the run went on past
 	Usage    Usage `json:"usage,omitzero"`
 }
@@ -81,8 +82,12 @@ type Usage struct {
 	Calls        int `json:"calls"`
 }
 
+// counted are the steps that the run's limits count.
+func (t Tally) counted() int { return t.Steps - t.Free }
+
 func (t *Tally) add(o Tally) {
 	t.Steps += o.Steps
+	t.Free += o.Free
 	t.Failures += o.Failures
 	t.Usage.add(o.Usage)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -111,7 +110,7 @@ func (v *Visit) visit() Outcome {
 	}
 	v.restore()
 	if v.vx == r.graph.root.root && r.limits.timeout > 0 {
-		v.since()
+		v.since() // the run's own time counts from here
 	}
 	out, err := v.perform()
 	if err != nil {
@@ -226,14 +225,14 @@ func (v *Visit) safely(f func() (any, error)) (out any, err *Error) {
 			out, err = nil, &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()}
 		}
 	}()
-	v1, failed := f()
+	value, failed := f()
 	if failed != nil {
 		return nil, v.failure(failed)
 	}
-	if v1, failed = spec.Canonical(v1); failed != nil {
+	if value, failed = spec.Canonical(value); failed != nil {
 		return nil, &Error{Kind: Internal, Message: "its output is no JSON value: " + failed.Error()}
 	}
-	return v1, nil
+	return value, nil
 }
 
 // failure is what a body's error means: where the visit was stopped, whatever it says is an echo of that.
@@ -268,64 +267,6 @@ func (v *Visit) stopped() *Error {
 		return fatal
 	}
 	return v.place(&Error{Kind: Cancelled, Message: stopping(cause), cause: cause})
-}
-
-// place says where and who, once.
-func (v *Visit) place(e *Error) *Error {
-	if e.Node != "" {
-		return e
-	}
-	placed := *e
-	placed.Node, placed.Path = v.label(), v.Path()
-	if placed.Pos.File == "" {
-		placed.Pos = v.vx.node.Pos
-	}
-	return &placed
-}
-
-// label is what messages call the node: its name, or else its path.
-func (v *Visit) label() string {
-	if v.vx.node.Name != "" {
-		return v.vx.node.Name
-	}
-	return v.Path()
-}
-
-// Path is the node's place in the pipeline, with the nodes that include its file: the same in every visit.
-func (v *Visit) Path() string { return v.trace(false) }
-
-// Turn names the execution: the path with the counts of all visits on the way.
-func (v *Visit) Turn() string {
-	if v.turn == "" { // not kept here: several children may ask at once
-		return v.trace(true)
-	}
-	return v.turn
-}
-
-func (v *Visit) trace(counts bool) string {
-	up := ""
-	if v.up != nil && v.up.vx != nil {
-		if up = v.up.turn; up == "" || !counts {
-			up = v.up.trace(counts)
-		}
-	}
-	switch {
-	case v.vx.segment == "":
-		return "/"
-	case up == "/" && !(counts && v.item != none):
-		up = ""
-	}
-	if !counts {
-		return up + "/" + v.vx.segment
-	}
-	if v.item != none {
-		up += "[" + strconv.Itoa(v.item) + "]"
-	}
-	s := up + "/" + v.vx.segment
-	if v.count > 1 {
-		s += "#" + strconv.Itoa(v.count)
-	}
-	return s
 }
 
 // since is when the visit began, in this run or an earlier one.

@@ -13,10 +13,12 @@ import (
 	"github.com/flowrun/flowrun/spec"
 )
 
+const agentKind = "agent"
+
 func agent(o *options) engine.Kind {
 	return engine.Kind{
 		Shape: spec.Shape{
-			Name:    "agent",
+			Name:    agentKind,
 			Summary: "asks a model",
 			Leaf:    true,
 			Fields: []spec.Field{

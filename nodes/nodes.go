@@ -62,7 +62,7 @@ func WithKind(k engine.Kind) Option { return func(o *options) { o.kinds = append
 
 // model is the model that an agent node asks, as provider/name, and the address that the file gives it, if any.
 func (o *options) model(n *spec.Node) (model, baseURL string) {
-	for _, name := range append(AgentNames(n), "") {
+	for _, name := range append(agentNames(n), "") {
 		if m := o.models[name]; m != "" {
 			return m, ""
 		}
@@ -90,8 +90,20 @@ func (o *options) model(n *spec.Node) (model, baseURL string) {
 	return model, baseURL
 }
 
-// AgentNames are the names by which a node's agent is known: those of the header's agent and of the node.
-func AgentNames(n *spec.Node) []string {
+// Agents are the names by which [WithModel] knows the agents of a file, sorted.
+func Agents(p *spec.Pipeline) []string {
+	var names []string
+	for _, n := range p.Nodes() {
+		if n.Kind.Name == agentKind {
+			names = append(names, agentNames(n)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// agentNames are those of a node and of the header's agent that it uses.
+func agentNames(n *spec.Node) []string {
 	var names []string
 	word, _ := n.Ref("agent")
 	if own := n.Record("agent"); own != nil {

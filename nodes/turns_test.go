@@ -3,6 +3,8 @@ package nodes_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +81,12 @@ func compact(v any) string {
 
 func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
 	t.Helper()
-	g, diagnostics := nodes.Language(opts...).Parse("p.yaml", t.TempDir(), []byte(src))
+	dir := t.TempDir()
+	other := "set: prev\nfinally: {chain: [{set: status}, {set: status}, {set: status}]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "other.yaml"), []byte(other), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g, diagnostics := nodes.Language(opts...).Parse("p.yaml", dir, []byte(src))
 	if g == nil {
 		t.Fatalf("%v\n%s", diagnostics, src)
 	}
@@ -193,6 +200,10 @@ finally: {name: z, chain: [{set: status}, {set: prev + error.message}]}
 chain: [{name: a, set: prev + "1"}, {set: prev}]
 output: steps.a.output + prev
 finally: {set: prev}
+`,
+		"finally of another file": `
+limits: {max_steps: 3}
+chain: [{set: prev}, {flow: other.yaml}, {set: prev}]
 `,
 		"failure": `
 max_concurrency: 1
