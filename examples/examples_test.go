@@ -1,0 +1,239 @@
+package examples_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/cli"
+	"github.com/flowrun/flowrun/examples"
+)
+
+// flowrun calls the program and gives what it printed and its exit code.
+func flowrun(args ...string) (stdout, stderr string, code int) {
+	var out, err bytes.Buffer
+	code = cli.Main(append([]string{"flowrun"}, args...), cli.Streams{In: strings.NewReader(""), Out: &out, Err: &err})
+	return out.String(), err.String(), code
+}
+
+// atRoot goes to the root of the repository, where the comments of the examples say they are run, and takes away the
+// keys of all providers.
+func atRoot(t *testing.T) {
+	t.Helper()
+	t.Chdir("..")
+	for _, p := range agents.Providers() {
+		for _, name := range p.KeyEnv {
+			t.Setenv(name, "")
+		}
+	}
+}
+
+var runLine = regexp.MustCompile(`(?m)\A# yaml-language-server: \$schema=\.\./schema\.json\n# .+\n# Run it: flowrun (run examples/\S+\.yaml.*)\n`)
+
+// TestExamples runs each example as its comment says and holds what it prints against testdata. UPDATE=1 writes that
+// anew.
+func TestExamples(t *testing.T) {
+	atRoot(t)
+	for _, name := range examples.Names() {
+		t.Run(name, func(t *testing.T) {
+			file := "examples/" + name + ".yaml"
+			if stdout, stderr, code := flowrun("validate", file); code != 0 || stdout+stderr != "" {
+				t.Fatalf("validate gives %d:\n%s%s", code, stdout, stderr)
+			}
+			src, err := examples.Source(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := runLine.FindSubmatch(src)
+			if line == nil {
+				t.Fatalf("%s must begin with the schema line, a line that says what it shows, and one with: # Run it: flowrun run %s", file, file)
+			}
+			args := words(string(line[1]))
+			if args[1] != file {
+				t.Fatalf("the comment runs %s", args[1])
+			}
+			if runtime.GOOS == "windows" && strings.Contains(string(src), "exec:") {
+				t.Skip("it runs commands of Unix")
+			}
+			stdout, stderr, code := flowrun(append(args, "--quiet")...)
+			if code != 0 || stderr != "" {
+				t.Fatalf("it gives %d:\n%s", code, stderr)
+			}
+			golden(t, name, stdout)
+		})
+	}
+}
+
+// words splits a command line; a word with spaces stands in double quotes.
+func words(line string) []string {
+	var out []string
+	for _, w := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(line, -1) {
+		out = append(out, strings.Trim(w, `"`))
+	}
+	return out
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("examples", "testdata", name+".golden")
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v; write it with UPDATE=1 go test ./examples", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("it prints something else than %s (-want +got):\n%s", file, diff)
+	}
+}
+
+// TestGoldens finds what was left behind by an example that is gone.
+func TestGoldens(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := strings.TrimSuffix(filepath.Base(f), ".golden"); !slices.Contains(examples.Names(), name) {
+			t.Errorf("%s belongs to no example", f)
+		}
+	}
+}
+
+// TestSchema holds the examples against the schema that editors use.
+func TestSchema(t *testing.T) {
+	compiler := jsonschema.NewCompiler()
+	f, err := os.Open(filepath.Join("..", "schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	doc, err := jsonschema.UnmarshalJSON(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiler.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range examples.Names() {
+		src, err := examples.Source(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(value(t, src)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// value is a YAML document as a JSON value.
+func value(t *testing.T, src []byte) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(src, &v); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err = jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestInit starts a pipeline from each example: it is the example with another schema beside it.
+func TestInit(t *testing.T) {
+	for _, name := range examples.Names() {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "mine.yaml")
+			if _, stderr, code := flowrun("init", file, "--example", name); code != 0 {
+				t.Fatalf("init gives %d: %s", code, stderr)
+			}
+			if stdout, stderr, code := flowrun("validate", file); code != 0 || stdout+stderr != "" {
+				t.Errorf("validate gives %d: %s", code, stderr)
+			}
+			got, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, rest, _ := strings.Cut(string(got), "\n")
+			_, schema, _ := strings.Cut(first, "$schema=")
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), filepath.FromSlash(schema))); err != nil {
+				t.Errorf("the schema that the first line names is not there: %v", err)
+			}
+			src, err := examples.Source(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, want, _ := strings.Cut(string(src), "\nname:"); !strings.HasSuffix(rest, want) {
+				t.Errorf("init changed the pipeline:\n%s", cmp.Diff(want, rest))
+			}
+		})
+	}
+}
+
+// TestFailedStep lets the monitor refuse the second step for good.
+func TestFailedStep(t *testing.T) {
+	src, err := examples.Source("plan-execute-monitor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stubborn := strings.Replace(string(src), `prompt contains "too short" ? "A text of 200 words."`, `prompt contains "too short" ? "A text."`, 1)
+	if stubborn == string(src) {
+		t.Fatal("the example has another executor")
+	}
+	file := filepath.Join(t.TempDir(), "plan.yaml")
+	if err := os.WriteFile(file, []byte(stubborn), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := flowrun("run", file, "--output", "json")
+	var result struct {
+		Status string
+		Error  struct{ Kind, Message string }
+		Usage  struct{ Calls int }
+	}
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	if code != 1 || result.Status != "failed" || result.Error.Kind != "fail" || result.Error.Message != "step 2 (Write the text) failed: It is too short." {
+		t.Errorf("exit code %d, %+v", code, result)
+	}
+	const calls = 1 + 2 + 3*2 // plan, the first step, three attempts at the second; the third never starts
+	if result.Usage.Calls != calls {
+		t.Errorf("the models were asked %d times, not %d", result.Usage.Calls, calls)
+	}
+}
+
+// TestTriage sends one message to each of the cases.
+func TestTriage(t *testing.T) {
+	for message, want := range map[string]string{
+		"My invoice is wrong":        "Sorry for the trouble. We look into your account and answer within a day.\n",
+		"It shows an error on start": "Please send us the log. You wrote: It shows an error on start\n",
+		"Good morning":               "For a person to answer: Good morning\n",
+	} {
+		if got, stderr, _ := flowrun("run", "triage.yaml", "--quiet", "--input", message); got != want {
+			t.Errorf("%s: got %q, not %q\n%s", message, got, want, stderr)
+		}
+	}
+}
