@@ -184,7 +184,7 @@ func (c *completion) request(body io.Reader) ([]byte, error) {
 }
 
 // whole gives langchaingo the one choice that was asked for: it panics where one of several is null.
-func (c *completion) whole(body []byte) ([]byte, error) {
+func (c *completion) whole(body []byte, stream bool) ([]byte, error) {
 	got, err := c.decode(body)
 	if err != nil {
 		return nil, err
@@ -194,6 +194,18 @@ func (c *completion) whole(body []byte) ([]byte, error) {
 		return nil, &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer has no choices: %s", body)}
 	}
 	c.finish, c.refusal = first.FinishReason, first.Message.Refusal
+	if stream {
+		c.done = true
+		text, err := frames(first.Message.Content)
+		if err != nil {
+			return nil, err
+		}
+		last, err := c.end()
+		if err != io.EOF {
+			return nil, err
+		}
+		return append(text, last...), nil
+	}
 	return encode(choice{Message: said{Content: first.Message.Content}, FinishReason: c.finish})
 }
 

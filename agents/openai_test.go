@@ -331,3 +331,14 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// Some servers answer in one piece whatever they are asked.
+func TestServerThatDoesNotStream(t *testing.T) {
+	t.Parallel()
+	f := serve(t, says(200, "application/json", `{"choices":[{"message":{"content":"all at once"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`))
+	var heard strings.Builder
+	got, err := f.model(t).Answer(t.Context(), hello(), func(piece string) { heard.WriteString(piece) })
+	if want := (Answer{Text: "all at once", Usage: Usage{Input: 3, Output: 4, Calls: 1}}); err != nil || got != want || heard.String() != want.Text {
+		t.Errorf("got %+v, heard %q, %v", got, heard.String(), err)
+	}
+}

@@ -56,7 +56,7 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (Resu
 			return r, nil
 		}
 		if try >= t.Repairs {
-			return r, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %d times)", wrong, try+1), cause: wrong}
+			return r, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %s)", wrong, times(try+1)), cause: wrong}
 		}
 		q.Messages = append(q.Messages, Message{Model: true, Text: a.Text},
 			Message{Text: fmt.Sprintf("That does not fit: %v. %s", wrong, t.instruction())})
@@ -136,6 +136,13 @@ func decode(text string) (any, error) {
 		return nil, fmt.Errorf("the answer is not JSON alone: more text stands behind it")
 	}
 	return v, nil
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func truncate(s string) string {

@@ -57,8 +57,9 @@ func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseL
 type dialect interface {
 	// request completes the body that langchaingo wrote.
 	request(body io.Reader) ([]byte, error)
-	// whole checks an answer that came in one piece.
-	whole(body []byte) ([]byte, error)
+	// whole checks an answer that came in one piece, and gives it as a stream where one was asked for: some servers
+	// do not stream.
+	whole(body []byte, stream bool) ([]byte, error)
 	// event checks a piece of an answer that streams. Its error is [io.EOF] where that was the last.
 	event(e event) ([]byte, error)
 	// end is for a stream that ended by itself: [io.EOF] where nothing is missing.
@@ -171,23 +172,12 @@ func (x *exchange) receive(resp *http.Response, b *body) (io.ReadCloser, error) 
 	if err != nil {
 		return nil, err
 	}
-	if x.stream {
-		return nil, unstreamed(form, data)
+	if x.stream && form != "application/json" {
+		return nil, &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is no event stream but %s: %s", cmp.Or(form, "without a type"), data)}
 	}
 	b.Close()
-	checked, err := x.dialect.whole(data)
+	checked, err := x.dialect.whole(data, x.stream)
 	return io.NopCloser(bytes.NewReader(checked)), err
-}
-
-// unstreamed is the error of an answer that is no stream although one was asked for.
-func unstreamed(form string, data []byte) error {
-	var answer struct{ Error any }
-	if json.Unmarshal(data, &answer) == nil {
-		if e := reported(answer.Error); e != nil {
-			return e
-		}
-	}
-	return &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is no event stream but %s: %s", cmp.Or(form, "without a type"), data)}
 }
 
 // refused is the error of an answer with another status than 200.

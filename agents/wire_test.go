@@ -98,7 +98,8 @@ func TestNoAnswer(t *testing.T) {
 		want     string
 	}{
 		"a page for a stream":         {says(200, "text/html; charset=utf-8", page), true, "model: the answer is no event stream but text/html: <!DOCTYPE html> <p>Sign in to your hotel's network, ***</p>"},
-		"a completion for a stream":   {says(200, "application/json", `{"choices":[{"message":{"content":"ok"}}]}`), true, `model: the answer is no event stream but application/json: {"choices":[{"message":{"content":"ok"}}]}`},
+		"text for a stream":           {says(200, "text/plain", "ok"), true, "model: the answer is no event stream but text/plain: ok"},
+		"an error for a stream":       {says(200, "application/json", `{"error":{"message":"full","type":"server_error"}}`), true, "server: full"},
 		"a page":                      {says(200, "text/html", page), false, "model: the answer is no chat completion but <!DOCTYPE html> <p>Sign in to your hotel's network, ***</p>"},
 		"nothing":                     {says(200, "application/json", ""), false, "model: the answer is no chat completion but nothing"},
 		"no choices":                  {says(200, "application/json", `{"choices":[]}`), false, `model: the answer has no choices: {"choices":[]}`},
