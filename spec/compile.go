@@ -52,7 +52,7 @@ func (c *compiler) compile(src string, s *scope) (*vm.Program, Type, *exprProble
 	c.config.WithEnv(types.Map{}) // names are functions or variables, nothing of an earlier expression
 	tree, err := parser.ParseWithConfig(src, c.config)
 	if err != nil {
-		return nil, Any, syntaxProblem(err)
+		return nil, Any, c.syntaxProblem(src, err)
 	}
 	env, problem := c.env(tree.Node, s)
 	if problem != nil {
@@ -187,8 +187,23 @@ func (loose) Visit(n *ast.Node) {
 	}
 }
 
-func syntaxProblem(err error) *exprProblem {
-	return &exprProblem{message: "this is no expression: " + explain(err), syntax: true}
+var (
+	called  = regexp.MustCompile(`([A-Za-z_]\w*)\(`)
+	wording = regexp.MustCompile(`^[A-Za-z][\w ,.;:'!?-]* [\w ,.;:'!?-]*$`)
+)
+
+// syntaxProblem words what the parser complains of. It stumbles over the arguments of a function that it does not know.
+func (c *compiler) syntaxProblem(src string, err error) *exprProblem {
+	for _, m := range called.FindAllStringSubmatch(src, -1) {
+		if known := c.functions(); !slices.Contains(known, m[1]) {
+			return &exprProblem{message: fmt.Sprintf("there is no function %s%s", m[1], DidYouMean(m[1], known))}
+		}
+	}
+	p := &exprProblem{message: "this is no expression: " + explain(err), syntax: true}
+	if wording.MatchString(src) {
+		p.hint = fmt.Sprintf("a text in an expression has quotes of its own: '%q'", src)
+	}
+	return p
 }
 
 var unknownField = regexp.MustCompile(`^unknown field (\w+)$`)
@@ -208,6 +223,9 @@ var goTypes = strings.NewReplacer(
 // conversion is how a builtin complains of a value of the wrong type.
 var conversion = regexp.MustCompile(`interface conversion: (?:interface \{\}|any) is (.+), not (.+)`)
 
+// fieldOfText is how the virtual machine complains of a field of a text: it takes the name for an index.
+var fieldOfText = regexp.MustCompile(`^invalid operation: int\(string\)`)
+
 var goInt = regexp.MustCompile(`\bint\b`)
 
 // explain is an error of expr-lang in the words of this language, without its copy of the source.
@@ -223,6 +241,9 @@ func explain(err error) string {
 	}
 	if strings.HasPrefix(message, "unknown") {
 		return message
+	}
+	if fieldOfText.MatchString(message) {
+		return "found a text where an object is needed"
 	}
 	message = conversion.ReplaceAllString(message, "found $1 where $2 is needed")
 	return printable(goInt.ReplaceAllString(goTypes.Replace(message), "integer"))

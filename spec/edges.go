@@ -6,7 +6,7 @@ type Edges struct {
 	Start int      // -1 where the file names no node
 	Out   [][]Edge // by node, in the order written; those that lead nowhere are left out
 	reach [][]bool // reach[i][j]: a way of one edge or more leads from i to j
-	apart [][]bool // apart[i][j]: a way leads from the start to j that does not pass i
+	apart [][]bool // apart[i][j]: a way leads from the start to j that does not pass i; found for i when first asked
 }
 
 // Edges gives the ways between the children that stand along edges.
@@ -52,27 +52,40 @@ func newEdges(n *Node) *Edges {
 			next = append(next, e.To)
 		}
 		g.reach = append(g.reach, g.from(next, -1))
-		g.apart = append(g.apart, g.from([]int{g.Start}, i))
 	}
+	g.apart = make([][]bool, len(g.Nodes))
 	return g
 }
 
 // from marks the nodes that can be reached from some without passing one of them.
 func (g *Edges) from(some []int, avoiding int) []bool {
 	seen := make([]bool, len(g.Nodes))
-	todo := append([]int(nil), some...)
+	var todo []int
+	visit := func(i int) {
+		if i >= 0 && i != avoiding && !seen[i] {
+			seen[i] = true
+			todo = append(todo, i)
+		}
+	}
+	for _, i := range some {
+		visit(i)
+	}
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if i < 0 || i == avoiding || seen[i] {
-			continue
-		}
-		seen[i] = true
 		for _, e := range g.Out[i] {
-			todo = append(todo, e.To)
+			visit(e.To)
 		}
 	}
 	return seen
+}
+
+// around marks the nodes to which a way leads from the start that does not pass i.
+func (g *Edges) around(i int) []bool {
+	if g.apart[i] == nil {
+		g.apart[i] = g.from([]int{g.Start}, i)
+	}
+	return g.apart[i]
 }
 
 // Reaches tells whether a way of one edge or more leads from node i to node j.
@@ -88,7 +101,7 @@ func (g *Edges) index(n *Node) int {
 }
 
 // dominates tells whether every way from the start to j passes i.
-func (g *Edges) dominates(i, j int) bool { return i != j && !g.apart[i][j] }
+func (g *Edges) dominates(i, j int) bool { return i != j && !g.around(i)[j] }
 
 // sure tells whether node i has run whenever the graph has ended: it is on every way to where that can be, or follows
 // by edges that are always taken from a node that surely runs.
@@ -98,7 +111,7 @@ func (g *Edges) sure(i int) bool {
 	}
 	onEveryWay := true
 	for j := range g.Nodes {
-		if len(g.Out[j]) == 0 && i != j && g.apart[i][j] {
+		if len(g.Out[j]) == 0 && i != j && g.around(i)[j] {
 			onEveryWay = false
 		}
 	}

@@ -252,7 +252,11 @@ func fits(typ, want Type) bool {
 func (x *Expr) template(c *compiler, s *scope, t *tree) (term, Type) {
 	parts, err := splitTemplate(t.text)
 	if err != nil {
-		s.report(t.start(x.lines), "", err.Error())
+		hint := ""
+		if t.plain && t.comment != "" {
+			hint = "YAML reads \" #\" as the start of a comment; quote the text"
+		}
+		s.report(t.start(x.lines), hint, err.Error())
 		return constant{}, Any
 	}
 	var out template

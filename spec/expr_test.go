@@ -36,6 +36,9 @@ func TestFunctions(t *testing.T) {
 		"keys are sorted":            {"keys(input)", map[string]any{"c": 1, "a": 2, "b": 3}, []any{"a", "b", "c"}},
 		"values follow their keys":   {"values(input)", map[string]any{"c": int64(1), "a": int64(2)}, []any{int64(2), int64(1)}},
 		"pairs follow their keys":    {"toPairs(input)", map[string]any{"c": int64(1), "a": int64(2)}, []any{[]any{"a", int64(2)}, []any{"c", int64(1)}}},
+		"parts of a text":            {`join(split(input, " "), "-")`, "a b c", "a-b-c"},
+		"keys of groups":             {"keys(groupBy(input, # % 2))", []any{int64(1), int64(2)}, []any{"0", "1"}},
+		"values of pairs":            {"values(fromPairs(input))", []any{[]any{"b", int64(1)}, []any{"a", int64(2)}}, []any{int64(2), int64(1)}},
 		"groups by number":           {"groupBy(input, # % 2)", []any{int64(1), int64(2), int64(3)}, map[string]any{"0": []any{int64(2)}, "1": []any{int64(1), int64(3)}}},
 		"range":                      {"1..3", nil, []any{int64(1), int64(2), int64(3)}},
 		"integers stay integers":     {"input % 2 == 1 and input + 1 == 4", int64(3), true},
@@ -77,6 +80,8 @@ func TestExpressionsFail(t *testing.T) {
 		"broken JSON":          {"parse_json(input)", "{", "parse_json: it is not JSON"},
 		"negative length":      {"truncate(input, -1)", "a", "at least 0"},
 		"what has no fields":   {"input.a", int64(1), "cannot fetch a"},
+		"a field of a text":    {"input.a", "x", "found a text where an object is needed"},
+		"keys of a text":       {"keys(input)", "x", `keys needs an object, not "x"`},
 		"infinity":             {"1 / input", int64(0), "JSON"},
 	}
 	for name, tt := range tests {

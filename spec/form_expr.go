@@ -34,7 +34,7 @@ func (x Template) takes(t *tree) bool {
 
 func (x Template) read(r *reader, t *tree, _ *Field) any { return r.expr(t, templateForm, Any) }
 
-func (Template) String() string { return "text, may hold ${{ }}" }
+func (Template) String() string { return "text that may hold ${{ }}" }
 
 // Data is a list or mapping whose texts may hold expressions in ${{ }}.
 type Data struct {

@@ -141,7 +141,11 @@ func (x Target) read(r *reader, t *tree, f *Field) any {
 		if s := nearest(t.text, names); s != "" {
 			hint = fmt.Sprintf("did you mean %q?", s)
 		}
-		r.problem(t, hint, "%s leads to %s, which is no node of this graph", f.Name, quote(t.text))
+		what := f.Name
+		if what == "to" {
+			what = "next"
+		}
+		r.problem(t, hint, "%s leads to %s, which is no node of this graph", what, quote(t.text))
 	})
 	return t.text
 }

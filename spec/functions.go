@@ -31,9 +31,10 @@ func Functions() []Function {
 		{"votes", "votes(list)", "the different values as {value, count}, the most frequent first, equal counts in the order met; nils do not vote", new(func([]any) []any), votes},
 		{"join", "join(list, separator)", "the texts of a list as one text; the separator may be left out", new(func([]any, ...string) string), join},
 		{"string", "string(x)", "x as text: a text as it is, anything else as JSON", new(func(any) string), textOf(AsText)},
-		{"keys", "keys(object)", "the keys, sorted", new(func(map[string]any) []any), keys},
-		{"values", "values(object)", "the values in the order of their sorted keys", new(func(map[string]any) []any), values},
-		{"toPairs", "toPairs(object)", "a list of [key, value] pairs in the order of the sorted keys", new(func(map[string]any) []any), toPairs},
+		{"split", "split(s, separator)", "the parts of the text s as a list", new(func(string, string) []any), split},
+		{"keys", "keys(object)", "the keys, sorted", new(func(any) []any), keys},
+		{"values", "values(object)", "the values in the order of their sorted keys", new(func(any) []any), values},
+		{"toPairs", "toPairs(object)", "a list of [key, value] pairs in the order of the sorted keys", new(func(any) []any), toPairs},
 		{"toJSON", "toJSON(x)", "the same as json(x)", new(func(any) string), textOf(AsJSON)},
 		{"fromJSON", "fromJSON(s)", "the same as parse_json(s)", new(func(string) any), parseJSON},
 	}
@@ -222,38 +223,55 @@ func join(args ...any) (any, error) {
 	return strings.Join(texts, separator), nil
 }
 
-func keys(args ...any) (any, error) {
-	m, err := argument[map[string]any]("keys", "an object", args, 0)
+func split(args ...any) (any, error) {
+	s, err := argument[string]("split", "a text", args, 0)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]any, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, k)
+	separator, err := argument[string]("split", "a text as separator", args, 1)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	parts := []any{}
+	for part := range strings.SplitSeq(s, separator) {
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+// entries are the keys of an object, sorted, with the object itself.
+func entries(name string, args []any) ([]string, map[string]any, error) {
+	v, err := Canonical(args[0]) // groups are maps of other keys
+	if err != nil {
+		return nil, nil, err
+	}
+	object, err := argument[map[string]any](name, "an object", []any{v}, 0)
+	return slices.Sorted(maps.Keys(object)), object, err
+}
+
+func keys(args ...any) (any, error) {
+	sorted, _, err := entries("keys", args)
+	out := make([]any, len(sorted))
+	for i, k := range sorted {
+		out[i] = k
+	}
+	return out, err
 }
 
 func values(args ...any) (any, error) {
-	m, err := argument[map[string]any]("values", "an object", args, 0)
-	if err != nil {
-		return nil, err
+	sorted, object, err := entries("values", args)
+	out := make([]any, len(sorted))
+	for i, k := range sorted {
+		out[i] = object[k]
 	}
-	out := make([]any, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, m[k])
-	}
-	return out, nil
+	return out, err
 }
 
 func toPairs(args ...any) (any, error) {
-	m, err := argument[map[string]any]("toPairs", "an object", args, 0)
-	if err != nil {
-		return nil, err
+	sorted, object, err := entries("toPairs", args)
+	out := make([]any, len(sorted))
+	for i, k := range sorted {
+		out[i] = []any{k, object[k]}
 	}
-	out := make([]any, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, []any{k, m[k]})
-	}
-	return out, nil
+	return out, err
 }

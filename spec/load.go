@@ -133,6 +133,9 @@ func (l *loader) count() int {
 
 func (l *loader) load(name, key string, src []byte) (*Pipeline, Diagnostics) {
 	p := l.pipeline(name, path.Clean(filepath.ToSlash(key)), src)
+	if p == nil { // warnings may be of what is only misspelt
+		l.problems = slices.DeleteFunc(l.problems, func(d Diagnostic) bool { return d.Warning })
+	}
 	return p, l.problems.sort()
 }
 

@@ -196,14 +196,14 @@ func (n *Node) InItem() bool {
 	return false
 }
 
-// NamesBelow are the names of the node and of those below it.
-func (n *Node) NamesBelow() []string {
+// ReadBelow are the names of the node and of those below it whose results expressions read.
+func (n *Node) ReadBelow() []string {
 	var names []string
-	if n.Name != "" {
+	if n.read {
 		names = append(names, n.Name)
 	}
 	for _, c := range n.Children {
-		names = append(names, c.NamesBelow()...)
+		names = append(names, c.ReadBelow()...)
 	}
 	return names
 }

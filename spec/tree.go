@@ -275,8 +275,14 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 		m = []string{"", "", err.Error()}
 	}
 	line, _ := strconv.Atoi(m[1])
+	if line > 0 && strings.HasPrefix(m[2], "did not find expected") {
+		line++ // the parser, unlike the scanner, counts from 0
+	}
 	lines := strings.Split(string(src), "\n")
 	line = min(max(line, 1), len(lines))
+	for line > 1 && strings.TrimSpace(lines[line-1]) == "" {
+		line-- // what is missing is missing behind this
+	}
 	text := strings.TrimRight(lines[line-1], "\r")
 	d := Diagnostic{
 		Pos:     Pos{file, line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))},
@@ -289,6 +295,8 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 		d.Hint = "inside { } and [ ] quote a text that holds ${{ }}"
 	case strings.Contains(text, "?") && strings.ContainsAny(text, "{["):
 		d.Hint = "inside { } and [ ] quote an expression that holds ?"
+	case quotedPart.MatchString(text):
+		d.Hint = "an expression that begins with a quote or a bracket needs quotes around all of it"
 	case strings.Contains(text, " ? ") && strings.Contains(text, " : "):
 		d.Hint = "quote an expression that holds \": \""
 	case strings.Contains(m[2], "mapping values"):
@@ -296,5 +304,8 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 	}
 	return d
 }
+
+// quotedPart is a value that goes on behind its closing quote or bracket.
+var quotedPart = regexp.MustCompile(`:\s+("[^"]*"|'[^']*'|\[[^\]]*\]|\{[^}]*\})\s*[^\s,\]}#]`)
 
 var flowTemplate = regexp.MustCompile(`[{\[,].*:?\s*\$\{\{`)
