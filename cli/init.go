@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +45,7 @@ func (p *program) initialise(file, example string) error {
 	if err != nil {
 		return usage("there is no example %q%s", example, spec.DidYouMean(example, examples.Names()))
 	}
+	src = bytes.ReplaceAll(src, []byte("examples/"+example+".yaml"), []byte(file))
 	src = schemaLine.ReplaceAll(src, []byte("# yaml-language-server: $$schema=./"+schemaName))
 	if err := writeNew(file, src); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 func (p *program) plan(g *engine.Graph, granted engine.Grants) error {
 	var b strings.Builder
 	d := g.Draw()
-	fmt.Fprintf(&b, "%s: %d nodes, at least %d steps\n\n", d.Name, len(d.Nodes), g.Least())
+	fmt.Fprintf(&b, "%s: %s, at least %s\n\n", d.Name, count(len(d.Nodes), "node"), count(g.Least(), "step"))
 	for _, n := range d.Nodes {
 		depth := strings.Count(strings.TrimSuffix(n.Path, "/"), "/")
 		line := strings.Repeat("  ", depth) + n.Label

@@ -74,8 +74,11 @@ func (p *progress) completed(e engine.Event) {
 	if p.leaf[e.Kind] {
 		p.steps++
 	}
-	if !p.asks[e.Kind] && (p.leaf[e.Kind] || e.Path == e.Node || e.Path == "/") {
+	if e.Error == nil && !p.asks[e.Kind] && (p.leaf[e.Kind] || e.Path == e.Node || e.Path == "/") {
 		return
+	}
+	if e.Error != nil {
+		p.line(e, "caught", label(e), e.Error.Message, yellow)
 	}
 	detail := seconds(e.Duration)
 	if u, ok := p.usage[e.Turn]; ok {
@@ -100,9 +103,9 @@ func (p *progress) failed(e engine.Event) {
 }
 
 func (p *progress) summary(e engine.Event) string {
-	s := fmt.Sprintf("%s, %d steps", seconds(e.Duration), p.steps)
+	s := fmt.Sprintf("%s, %s", seconds(e.Duration), count(p.steps, "step"))
 	if p.total.Calls > 0 {
-		s += fmt.Sprintf(", %d calls, %d tokens in, %d out", p.total.Calls, p.total.InputTokens, p.total.OutputTokens)
+		s += fmt.Sprintf(", %s, %d+%d tokens", count(p.total.Calls, "call"), p.total.InputTokens, p.total.OutputTokens)
 	}
 	return s
 }
@@ -135,6 +138,14 @@ func (p *progress) line(e engine.Event, what, who, detail, colour string) {
 		verb = "\x1b[" + colour + "m" + verb + "\x1b[0m"
 	}
 	fmt.Fprintf(p.w, "%6s  %s  %-20s  %s\n", seconds(e.Time.Sub(p.began)), verb, escape(who), escape(detail))
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // seconds is a duration to a tenth.

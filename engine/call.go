@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"github.com/flowrun/flowrun/spec"
 )
@@ -13,7 +12,6 @@ type Call struct {
 	visit   *Visit
 	env     spec.Values
 	usage   Usage
-	began   time.Time
 }
 
 // newCall gathers what the leaf's expressions read, so that nothing of the run's state is read while it acts.
@@ -75,10 +73,13 @@ func Ask[T any](ctx context.Context, c *Call, needs []spec.Need, do func(context
 	return do(ctx)
 }
 
-// Begin tells that an agent starts to work with a model, under an id of its own.
+// Begin tells, at the first attempt, that an agent starts to work with a model under an id of its own. When the leaf
+// has ended, that is told too, with what the agent used.
 func (c *Call) Begin(model string) {
-	c.began = c.visit.run.rt.Now()
-	c.visit.tell(Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
+	if c.visit.model == "" {
+		c.visit.model = model
+		c.visit.tell(Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
+	}
 }
 
 // Listener hears an answer piece by piece as it comes; nil where nobody listens.
@@ -93,9 +94,4 @@ func (c *Call) Listener() func(piece string) {
 func (c *Call) Use(u Usage) {
 	c.usage.add(u)
 	c.visit.run.spend(Tally{Usage: u})
-}
-
-// End tells that the agent has its answer.
-func (c *Call) End(model string) {
-	c.visit.tell(Event{Type: RunCompleted, SubRunID: c.Key(), Model: model, Usage: c.usage, Duration: c.visit.run.rt.Now().Sub(c.began)})
 }

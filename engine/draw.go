@@ -69,8 +69,11 @@ func (d *drawer) file(u *unit, parent, path string) ends {
 func (d *drawer) node(u *unit, vx *vertex, parent, path string) ends {
 	n := vx.node
 	drawn := DrawnNode{Path: path, Label: vx.segment, Kind: n.Kind.Name, Parent: parent, Leaf: n.Kind.Leaf, Uses: vx.body.Uses, File: n.Pos.File, Line: n.Pos.Line, Column: n.Pos.Column}
-	if n.Name != "" {
+	switch {
+	case n.Name != "":
 		drawn.Label = n.Name
+	case vx.body.Label != "":
+		drawn.Label = vx.body.Label
 	}
 	if vx.when != nil {
 		drawn.When = vx.when.Source()

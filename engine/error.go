@@ -51,6 +51,7 @@ type Error struct {
 	Node    string   // its name, else its path; empty for a run as a whole
 	Path    string   // of the node
 	Pos     spec.Pos // of the node, or of the expression that failed
+	Item    *int     // the number of the item within which the node ran; nil where there was none
 
 	// RetryAfter is how long the other side asked to wait before the next attempt.
 	RetryAfter time.Duration
@@ -70,12 +71,20 @@ func Errorf(kind ErrorKind, format string, args ...any) *Error {
 func (e *Error) Error() string {
 	s := e.Message
 	if e.Node != "" {
-		s = e.Node + ": " + s
+		s = e.Who() + ": " + s
 	}
 	if e.Pos.File != "" {
 		s = e.Pos.String() + ": " + s
 	}
 	return s
+}
+
+// Who is the node, with the item that it stands for.
+func (e *Error) Who() string {
+	if e.Item == nil {
+		return e.Node
+	}
+	return fmt.Sprintf("%s (item %d)", e.Node, *e.Item)
 }
 
 // Unwrap is what caused the error, if that is known.
@@ -123,7 +132,11 @@ type PermissionError struct{ Needs []spec.Need }
 func (e *PermissionError) Error() string {
 	lines := []string{"the pipeline needs what was not allowed:"}
 	for _, n := range e.Needs {
-		lines = append(lines, fmt.Sprintf("  %s  (%s)", n.Flag(), n.Pos))
+		why := n.Pos.String()
+		if n.Name == "" {
+			why += ": what it is shows only when it runs"
+		}
+		lines = append(lines, fmt.Sprintf("  %s  (%s)", n.Flag(), why))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -52,7 +52,7 @@ type Event struct {
 
 	Input    any           // WorkflowStarted
 	Output   any           // StepCompleted, WorkflowCompleted
-	Error    *Error        // StepFailed, StepRetried, WorkflowFailed, WorkflowCancelled; of a node that was caught, StepCompleted
+	Error    *Error        // StepFailed, StepRetried, WorkflowFailed, WorkflowCancelled; also RunCompleted, and StepCompleted of a node that was caught
 	Duration time.Duration // of what ended
 	Attempt  int           // StepRetried: the one that failed, from 1
 	Delay    time.Duration // StepRetried: before the next

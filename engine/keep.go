@@ -37,7 +37,10 @@ func (v *Visit) save(c *Cursor, wait bool) *Error {
 		v.tally.add(v.lost)
 		v.lost = Tally{}
 	}
-	c.State, c.Started, c.Tally, c.Asked, c.Counts = v.state, v.began, v.tally, v.asked, append([]int(nil), v.counts...)
+	c.State, c.Started, c.Tally, c.Asked = v.state, v.began, v.tally, v.asked
+	if v.vx.forgets { // others visit each child once
+		c.Counts = append([]int(nil), v.counts...)
+	}
 	c.Names = v.frame.names(v.file.unit, v.vx.below())
 	r.mu.Lock()
 	kept := r.turns.Record(Entry{Turn: v.Turn(), Cursor: c})
@@ -85,6 +88,9 @@ func (v *Visit) settle(o Outcome) {
 			v.run.rows[v.vx.row] = n
 			v.run.mu.Unlock()
 		}
+	}
+	if v.model != "" {
+		v.tell(Event{Type: RunCompleted, SubRunID: v.Key(), Model: v.model, Usage: v.tally.Usage, Error: o.Err})
 	}
 	switch {
 	case o.again:
@@ -151,7 +157,7 @@ func (v *Visit) tell(e Event) {
 	if v.run.stream.events == nil {
 		return
 	}
-	if e.Type == StepCompleted || e.Type == StepFailed {
+	if e.Type == StepCompleted || e.Type == StepFailed || e.Type == RunCompleted {
 		e.Duration = v.run.rt.Now().Sub(v.start)
 	}
 	e.Node, e.Path, e.Turn, e.Visit, e.Kind, e.Pos = v.label(), v.Path(), v.Turn(), v.count, v.vx.node.Kind.Name, v.vx.node.Pos
@@ -161,10 +167,6 @@ func (v *Visit) tell(e Event) {
 	if e.Label == "" {
 		e.Label = e.Turn
 	}
-	for at := v; at != nil && e.Item == nil; at = at.up {
-		if at.item != none {
-			e.Item = &at.item
-		}
-	}
+	e.Item = v.nearestItem()
 	v.run.emit(e)
 }

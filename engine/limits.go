@@ -111,6 +111,9 @@ func (b *budget) take() (exhausted *budget) {
 }
 
 func (b *budget) reached() string {
+	if b.free {
+		return fmt.Sprintf("reached %s=%d", b.name, b.limit)
+	}
 	return fmt.Sprintf("reached %s=%d (raise limits.max_steps, or find what runs more often than it should)", b.name, b.limit)
 }
 

@@ -128,6 +128,7 @@ func (r Retry) with(w *spec.Object) Retry {
 	}
 	if w.Has("delay") {
 		r.Delay = w.Duration("delay")
+		r.Jitter = min(r.Jitter, r.Delay) // of the kind: a short pause stays short
 	}
 	if w.Has("backoff") {
 		r.Backoff = w.Float("backoff")

@@ -10,11 +10,21 @@ func (v *Visit) place(e *Error) *Error {
 		return e
 	}
 	placed := *e
-	placed.Node, placed.Path = v.label(), v.Path()
+	placed.Node, placed.Path, placed.Item = v.label(), v.Path(), v.nearestItem()
 	if placed.Pos.File == "" {
 		placed.Pos = v.vx.node.Pos
 	}
 	return &placed
+}
+
+// nearestItem is the number of the item within which the visit runs; nil where there is none.
+func (v *Visit) nearestItem() *int {
+	for ; v != nil; v = v.up {
+		if v.item != none {
+			return &v.item
+		}
+	}
+	return nil
 }
 
 // label is what messages call the node: its name, or else its path.

@@ -91,7 +91,7 @@ func (r *run) prepare(input any) error {
 			value = fallback
 		}
 		if err := p.Input.Check("input", value); err != nil {
-			problems = append(problems, err.Error())
+			problems = append(problems, inputProblem(value, err))
 		}
 	}
 	params, wrong := Params(p, r.params)
@@ -105,6 +105,13 @@ func (r *run) prepare(input any) error {
 	r.stream.mask = masker(r.secrets)
 	r.rows = make([]*Named, len(r.graph.root.listed))
 	return nil
+}
+
+func inputProblem(value any, err error) string {
+	if value == nil {
+		return "the input is missing: " + err.Error()
+	}
+	return err.Error()
 }
 
 // Params completes parameters with their defaults and says what is wrong with them.

@@ -123,6 +123,7 @@ type errorJSON struct {
 	Message string    `json:"message"`
 	Node    string    `json:"node,omitempty"`
 	Path    string    `json:"path,omitempty"`
+	Item    *int      `json:"item,omitempty"`
 	File    string    `json:"file,omitempty"`
 	Line    int       `json:"line,omitempty"`
 	Column  int       `json:"column,omitempty"`
@@ -130,7 +131,7 @@ type errorJSON struct {
 
 // MarshalJSON writes what is data in the error: its cause and stack are not.
 func (e *Error) MarshalJSON() ([]byte, error) {
-	return json.Marshal(errorJSON{e.Kind, e.Message, e.Node, e.Path, e.Pos.File, e.Pos.Line, e.Pos.Column})
+	return json.Marshal(errorJSON{e.Kind, e.Message, e.Node, e.Path, e.Item, e.Pos.File, e.Pos.Line, e.Pos.Column})
 }
 
 // UnmarshalJSON reads an error back.
@@ -139,7 +140,7 @@ func (e *Error) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*e = Error{Kind: j.Kind, Message: j.Message, Node: j.Node, Path: j.Path, Pos: spec.Pos{File: j.File, Line: j.Line, Column: j.Column}}
+	*e = Error{Kind: j.Kind, Message: j.Message, Node: j.Node, Path: j.Path, Item: j.Item, Pos: spec.Pos{File: j.File, Line: j.Line, Column: j.Column}}
 	return nil
 }
 

@@ -32,6 +32,7 @@ type Visit struct {
 	lost   Tally  // of what was stopped below
 	caught *Error // the failure that catch or on_error took
 	asked  int    // questions that its leaf has put to the world
+	model  string // that its leaf works with as an agent
 	shown  bool   // its start was told
 	start  time.Time
 	began  time.Time // for its time limits: in this run or the one that first began it

@@ -231,7 +231,6 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	c.End(a.name)
 	return r.Value, nil
 }
 

@@ -168,7 +168,7 @@ func run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return "", fmt.Errorf("waiting for the command: %w", err)
 	}
-	return stdout.String(), nil
+	return stdout.kept.String(), nil
 }
 
 // notStarted words why a command could not be started.
@@ -180,18 +180,18 @@ func notStarted(err error) error {
 	return fmt.Errorf("starting the command: %w", err)
 }
 
-// capped keeps output up to a bound.
+// capped keeps output up to a bound. It is a writer and nothing more: what else a buffer can would go round the bound.
 type capped struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	over bool
 }
 
 func (c *capped) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > maxReply {
+	if c.kept.Len()+len(p) > maxReply {
 		c.over = true
 		return 0, errors.New("the output is too long")
 	}
-	return c.Buffer.Write(p)
+	return c.kept.Write(p)
 }
 
 // tail keeps the end of what is written.

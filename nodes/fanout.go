@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/flowrun/flowrun/engine"
@@ -116,12 +117,12 @@ type gathering struct {
 	errors  []any
 	won     []int // the branches that succeeded, as they ended
 	skipped int
-	causes  []*engine.Error
+	causes  map[int]*engine.Error // of the branches that failed
 }
 
 // run runs n branches. job gives one of them; it may read the outputs of those before it where they run in order.
 func (f *fanOut) run(v *engine.Visit, n int, job func(i int, sofar []any) engine.Job) (*gathering, error) {
-	g := &gathering{fanOut: f, wanted: wanted(f.node, n), outputs: make([]any, n), errors: make([]any, n)}
+	g := &gathering{fanOut: f, wanted: wanted(f.node, n), outputs: make([]any, n), errors: make([]any, n), causes: map[int]*engine.Error{}}
 	if g.wanted > n {
 		return nil, g.failed("wait_for: %s can never be reached with %d branches", f.waiting(), n)
 	}
@@ -164,7 +165,7 @@ func (g *gathering) ended(j engine.Job, o engine.Outcome) error {
 	case !g.races && !g.forgives:
 		return o.Err
 	default:
-		g.causes = append(g.causes, o.Err)
+		g.causes[j.Key] = o.Err
 		g.errors[j.Key] = map[string]any{"message": o.Err.Message, "kind": string(o.Err.Kind), "node": o.Err.Node}
 		if g.forgives {
 			g.outputs[j.Key] = "ERROR: " + o.Err.Message
@@ -193,20 +194,22 @@ func (f *fanOut) waiting() string {
 	return f.node.Text("wait_for")
 }
 
-// failed lists every cause. Its kind is theirs where they agree.
+// failed lists every cause, in the order of the branches. Its kind is theirs where they agree.
 func (g *gathering) failed(format string, args ...any) error {
 	kinds := map[engine.ErrorKind]bool{}
 	message := fmt.Sprintf(format, args...)
 	separator := ": "
-	for _, c := range g.causes {
-		kinds[c.Kind] = true
-		message += separator + c.Node + ": " + c.Message
+	kind := engine.Fail
+	for _, i := range slices.Sorted(maps.Keys(g.causes)) {
+		c := g.causes[i]
+		kind, kinds[c.Kind] = c.Kind, true
+		message += separator + c.Who() + ": " + c.Message
 		separator = "; "
 	}
-	if len(kinds) == 1 {
-		return &engine.Error{Kind: g.causes[0].Kind, Message: message}
+	if len(kinds) > 1 {
+		kind = engine.Fail
 	}
-	return &engine.Error{Kind: engine.Fail, Message: message}
+	return &engine.Error{Kind: kind, Message: message}
 }
 
 // merged is the output of the whole.

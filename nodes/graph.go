@@ -120,13 +120,13 @@ func onward(out []spec.Edge, way []int) int {
 // digraph is a graph ready to run.
 type digraph struct {
 	*spec.Edges
-	below [][]string // the names of each node and of those below it
+	below [][]string // of each node, the names at or below it that expressions read
 }
 
 func newDigraph(n *spec.Node) *digraph {
 	g := &digraph{Edges: n.Edges()}
 	for _, c := range g.Nodes {
-		g.below = append(g.below, c.NamesBelow())
+		g.below = append(g.below, c.ReadBelow())
 	}
 	return g
 }
@@ -160,6 +160,9 @@ type lane struct {
 }
 
 func (l *lane) take(g *digraph, o lane) {
+	if len(o.Visits) == 0 {
+		return
+	}
 	if l.Visits == nil {
 		l.Visits, l.Names = map[int]int{}, map[string]engine.Named{}
 	}
@@ -275,7 +278,9 @@ func (t *traffic) arrive(v *engine.Visit, j engine.Job, o engine.Outcome) error 
 	i := j.Key
 	var way lane
 	way.take(t.g, t.Running[i].Lane)
-	way.take(t.g, lane{map[int]int{i: t.Visits[i]}, o.Names})
+	if len(t.g.below[i]) > 0 {
+		way.take(t.g, lane{map[int]int{i: t.Visits[i]}, o.Names})
+	}
 	delete(t.Running, i)
 	taken := false
 	for _, e := range t.g.Out[i] {

@@ -134,6 +134,7 @@ func TestExec(t *testing.T) {
 		"another exit code":           {`exec: [sh, -c, "echo why >&2; exit 3"]`, "", "exec p.yaml:1:1: p: exit status 3: why"},
 		"no such command":             {`exec: [no-such-command-anywhere]`, "", `there is no command "no-such-command-anywhere" on the PATH`},
 		"a working directory":         {"exec: [pwd]\ndir: /", `"/"`, ""},
+		"endless output":              {`exec: [cat, /dev/zero]`, "", "limit p.yaml:1:1: p: the command printed more than 16 MiB"},
 		"a NUL in an argument":        {`exec: [echo, "a\0b"]`, "", "argument 1 holds a NUL"},
 	}
 	for name, tt := range tests {
