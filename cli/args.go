@@ -10,6 +10,11 @@ import (
 
 const completionFlag = "--generate-bash-completion"
 
+// helpWanted is a call for help, about a command or the whole program.
+type helpWanted struct{ command *urfave.Command }
+
+func (*helpWanted) Error() string { return "help" }
+
 // arrange puts arguments into the order that the library understands: it drops flags that stand behind other arguments,
 // refuses a mix of a flag's names, and reads -h before an argument as a command. What is wrong with a flag is said here.
 func arrange(app *urfave.App, args []string) ([]string, error) {
@@ -18,7 +23,7 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 	}
 	var command *urfave.Command
 	var flags, rest []string
-	help := false
+	asked := false
 	for todo := args[1:]; len(todo) > 0; {
 		arg := todo[0]
 		todo = todo[1:]
@@ -27,7 +32,7 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 			rest = append(rest, todo...)
 			todo = nil
 		case arg == "-h" || arg == "--help" || arg == "help" && command == nil && len(rest) == 0:
-			help = true
+			asked = true
 		case arg == "--version" && command == nil:
 			command = app.Command("version")
 		case len(arg) > 1 && arg[0] == '-':
@@ -46,8 +51,8 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 	if command != nil {
 		out = append(out, command.Name)
 	}
-	if help {
-		return append(out, "--help"), nil
+	if asked {
+		return nil, &helpWanted{command}
 	}
 	return append(append(append(out, flags...), "--"), rest...), nil
 }

@@ -44,7 +44,9 @@ func Main(args []string, std Streams) int {
 	p := &program{Streams: std}
 	app := p.app()
 	arranged, err := arrange(app, args)
-	if err == nil {
+	if asked := (*helpWanted)(nil); errors.As(err, &asked) {
+		_, err = io.WriteString(p.Out, help(app, asked.command))
+	} else if err == nil {
 		err = complete(app, arranged, ctx)
 	}
 	return p.exit(err)
@@ -113,12 +115,13 @@ func (p *program) app() *urfave.App {
 		ErrWriter:                 p.Err,
 		ExitErrHandler:            func(*urfave.Context, error) {},
 		OnUsageError:              func(_ *urfave.Context, err error, _ bool) error { return usage("%v", err) },
-		CommandNotFound:           nil,
+		HideHelp:                  true,
 		Action: func(c *urfave.Context) error {
 			if c.Args().Present() {
 				return usage("there is no command %q%s", c.Args().First(), spec.DidYouMean(c.Args().First(), commandNames(c.App)))
 			}
-			return urfave.ShowAppHelp(c)
+			_, err := io.WriteString(p.Out, help(c.App, nil))
+			return err
 		},
 		Commands: []*urfave.Command{
 			p.runCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.initCommand(), p.completionCommand(),
