@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // defaultText is a field's default as a file would say it.
@@ -50,7 +51,7 @@ func (l *Language) Explain(name string) (string, bool) {
 	if name == "" {
 		fmt.Fprintf(&b, "A pipeline is one node with a header. A node has exactly one of these keys:\n\n")
 		for _, k := range l.Kinds {
-			fmt.Fprintf(&b, "  %-10s %s\n", k.Name, k.Summary)
+			wrap(&b, fmt.Sprintf("  %-15s", k.Name), k.Summary)
 		}
 		fmt.Fprintf(&b, "\nEvery node takes:\n\n")
 		writeFields(&b, l.Common, "  ")
@@ -62,12 +63,12 @@ func (l *Language) Explain(name string) (string, bool) {
 	if k := l.Kind(name); k != nil {
 		fmt.Fprintf(&b, "%s: %s\n\n", k.Name, sentence(k.Summary))
 		writeFields(&b, k.Fields, "  ")
-		fmt.Fprintf(&b, "\nand what every %s takes: ", leafOrNode(k))
 		var names []string
 		for _, f := range k.all[len(k.Fields):] {
 			names = append(names, f.Name)
 		}
-		fmt.Fprintf(&b, "%s\n", strings.Join(names, ", "))
+		b.WriteByte('\n')
+		wrap(&b, "and what every", leafOrNode(k)+" takes: "+strings.Join(names, ", "))
 		if k.Example != "" {
 			fmt.Fprintf(&b, "\nExample:\n\n%s", indent(k.Example, "  "))
 		}
@@ -101,8 +102,25 @@ func writeFields(b *strings.Builder, fields []Field, indent string) {
 		} else if d := defaultText(f.Default); d != "" {
 			note = fmt.Sprintf(" (default %s)", d)
 		}
-		fmt.Fprintf(b, "%s%-16s %s%s\n", indent, f.Name, f.Summary, note)
+		wrap(b, fmt.Sprintf("%s%-15s", indent, f.Name), f.Summary+note)
+		for _, l := range f.Locals {
+			wrap(b, fmt.Sprintf("%s  %-13s", indent, l.Name), "in "+f.Name+": "+l.Summary)
+		}
 	}
+}
+
+// wrap writes words behind a head, over as many lines of 80 columns as they take, below each other.
+func wrap(b *strings.Builder, head, words string) {
+	const width = 80
+	line := head
+	for _, word := range strings.Fields(words) {
+		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			b.WriteString(line + "\n")
+			line = strings.Repeat(" ", utf8.RuneCountInString(head))
+		}
+		line += " " + word
+	}
+	b.WriteString(line + "\n")
 }
 
 // Nested are the fields of a mapping within a form, nil where it has none.
