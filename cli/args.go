@@ -68,10 +68,12 @@ func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt
 		return "", 0, usage("flowrun %s has no flag --%s%s", command.Name, name, spec.DidYouMean(name, flagNames(command)))
 	}
 	spelt = "--" + flag.Names()[0]
-	if given {
+	switch {
+	case given:
 		return spelt + "=" + value, 0, nil
-	}
-	if !takesValue(flag) {
+	case isGrant(flag):
+		return spelt + "=" + everything, 0, nil
+	case !takesValue(flag):
 		return spelt, 0, nil
 	}
 	if len(following) == 0 {
@@ -80,13 +82,17 @@ func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt
 	return spelt + "=" + following[0], 1, nil
 }
 
-// takesValue tells whether a flag must have a value; one that may have it takes it after = only.
-func takesValue(f urfave.Flag) bool {
-	if g, ok := f.(*urfave.GenericFlag); ok {
-		if _, optional := g.Value.(*names); optional {
-			return false
-		}
+// isGrant tells whether a flag grants something: its value may be missing, and stands after = only.
+func isGrant(f urfave.Flag) bool {
+	g, ok := f.(*urfave.GenericFlag)
+	if !ok {
+		return false
 	}
+	_, ok = g.Value.(*names)
+	return ok
+}
+
+func takesValue(f urfave.Flag) bool {
 	d, ok := f.(urfave.DocGenerationFlag)
 	return ok && d.TakesValue()
 }

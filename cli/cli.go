@@ -103,7 +103,7 @@ func codeOf(s os.Signal) int {
 type program struct{ Streams }
 
 func (p *program) app() *urfave.App {
-	return &urfave.App{
+	app := &urfave.App{
 		Name:                      "flowrun",
 		Usage:                     "run declarative pipelines of LLM agents",
 		Version:                   version(),
@@ -114,7 +114,6 @@ func (p *program) app() *urfave.App {
 		Writer:                    p.Out,
 		ErrWriter:                 p.Err,
 		ExitErrHandler:            func(*urfave.Context, error) {},
-		OnUsageError:              func(_ *urfave.Context, err error, _ bool) error { return usage("%v", err) },
 		HideHelp:                  true,
 		Action: func(c *urfave.Context) error {
 			if c.Args().Present() {
@@ -131,6 +130,10 @@ func (p *program) app() *urfave.App {
 			}},
 		},
 	}
+	for _, c := range app.Commands {
+		c.OnUsageError = func(_ *urfave.Context, err error, _ bool) error { return usage("%v", err) }
+	}
+	return app
 }
 
 func version() string {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -15,16 +16,23 @@ type names struct {
 	names []string
 }
 
-// IsBoolFlag tells the flag package that the value may be missing.
-func (n *names) IsBoolFlag() bool { return true }
+// everything is the value of a flag that was given without one: no argument can hold a NUL.
+const everything = "\x00"
 
 // Set adds a value.
 func (n *names) Set(value string) error {
-	if value == "true" || value == "" {
+	if value == everything {
 		n.any = true
 		return nil
 	}
-	n.names = append(n.names, strings.Split(value, ",")...)
+	for name := range strings.SplitSeq(value, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			n.names = append(n.names, name)
+		}
+	}
+	if len(n.names) == 0 {
+		return errors.New("no name follows the =")
+	}
 	return nil
 }
 

@@ -39,7 +39,7 @@ func sameHost(granted, host string) bool {
 		return true
 	}
 	name, _, err := net.SplitHostPort(host)
-	return err == nil && strings.EqualFold(granted, name)
+	return err == nil && strings.EqualFold(strings.Trim(granted, "[]"), name)
 }
 
 // missing are the needs that are not granted.

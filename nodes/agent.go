@@ -116,7 +116,7 @@ func hostOf(address string) string {
 	if err != nil {
 		return ""
 	}
-	return u.Hostname()
+	return u.Host
 }
 
 // definition is where an agent's settings are written: on the node, then in the header.

@@ -16,7 +16,7 @@ import (
 // maxReply bounds what a command or an address may answer, in bytes.
 const maxReply = 16 << 20
 
-func execute() engine.Kind {
+func execute(commands *Commands) engine.Kind {
 	return engine.Kind{
 		Shape: spec.Shape{
 			Name:    "exec",
@@ -40,7 +40,7 @@ func execute() engine.Kind {
 		Slot:  true,
 		Fails: engine.Exec,
 		Build: func(n *spec.Node) engine.Body {
-			e := &command{argv: n.Exprs("exec"), stdin: n.Expr("stdin"), dir: n.Expr("dir"), environment: n.Entries("environment"), parse: n.Text("parse")}
+			e := &command{commands: commands, argv: n.Exprs("exec"), stdin: n.Expr("stdin"), dir: n.Expr("dir"), environment: n.Entries("environment"), parse: n.Text("parse")}
 			return engine.Body{Act: e.act, Uses: literalCommand(n)}
 		},
 	}
@@ -83,6 +83,7 @@ func parsed(s, as string) (any, error) {
 }
 
 type command struct {
+	commands    *Commands
 	argv        []*spec.Expr
 	stdin, dir  *spec.Expr
 	environment []spec.Entry
@@ -116,7 +117,7 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "exec", Name: argv[0]}}, func(ctx context.Context) (string, error) {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
-		return run(ctx, cmd)
+		return e.run(ctx, cmd)
 	})
 	if err != nil {
 		return nil, err
@@ -141,18 +142,17 @@ func (e *command) environ(c *engine.Call) ([]string, error) {
 	return environment, nil
 }
 
-// run runs a command in a process group of its own, which ends with it or with ctx, and gives its standard output.
-func run(ctx context.Context, cmd *exec.Cmd) (string, error) {
+// run runs a command, which ends with ctx at the latest, and gives its standard output.
+func (e *command) run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var stdout capped
 	var stderr tail
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	stop := asGroup(cmd)
-	err := cmd.Start()
+	ended, err := e.commands.start(cmd)
 	if err != nil {
-		return "", notStarted(err)
+		return "", notStarted(cmd, err)
 	}
 	err = cmd.Wait()
-	stop() // what it left behind
+	ended()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -172,10 +172,13 @@ func run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 }
 
 // notStarted words why a command could not be started.
-func notStarted(err error) error {
+func notStarted(cmd *exec.Cmd, err error) error {
 	var missing *exec.Error
 	if errors.As(err, &missing) && errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("there is no command %q on the PATH", missing.Name)
+	}
+	if info, lost := os.Stat(cmd.Dir); cmd.Dir != "" && (lost != nil || !info.IsDir()) { // the error blames the command
+		return fmt.Errorf("there is no folder %s to run it in", short(cmd.Dir))
 	}
 	return fmt.Errorf("starting the command: %w", err)
 }

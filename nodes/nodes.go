@@ -19,6 +19,9 @@ func Language(opts ...Option) *engine.Language {
 	if o.agents == nil {
 		o.agents = agents.NewSet()
 	}
+	if o.commands == nil {
+		o.commands = &Commands{}
+	}
 	return engine.NewLanguage(append(kinds(o), o.kinds...), header(o))
 }
 
@@ -34,7 +37,7 @@ func kinds(o *options) []engine.Kind {
 		graph(),
 		set(),
 		flow(),
-		execute(),
+		execute(o.commands),
 		request(),
 		wait(),
 		fail(),
@@ -45,9 +48,10 @@ func kinds(o *options) []engine.Kind {
 type Option func(*options)
 
 type options struct {
-	agents *agents.Set
-	models map[string]string // by agent; under "" for every agent
-	kinds  []engine.Kind
+	agents   *agents.Set
+	models   map[string]string // by agent; under "" for every agent
+	commands *Commands
+	kinds    []engine.Kind
 }
 
 // WithAgents takes models from a set of providers; without it from those of the environment.
@@ -56,6 +60,9 @@ func WithAgents(s *agents.Set) Option { return func(o *options) { o.agents = s }
 // WithModel lets an agent of the header, or one written on the node of that name, ask another model, given as
 // provider/name; every agent, where agent is empty.
 func WithModel(agent, model string) Option { return func(o *options) { o.models[agent] = model } }
+
+// WithCommands lets the program know the commands that run.
+func WithCommands(c *Commands) Option { return func(o *options) { o.commands = c } }
 
 // WithKind adds a kind of node.
 func WithKind(k engine.Kind) Option { return func(o *options) { o.kinds = append(o.kinds, k) } }

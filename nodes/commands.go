@@ -1,0 +1,48 @@
+package nodes
+
+import (
+	"errors"
+	"os/exec"
+	"sync"
+)
+
+// Commands are the commands that exec nodes are running, for a program that must end at once.
+type Commands struct {
+	mu      sync.Mutex
+	running map[*exec.Cmd]func() // how to kill each with its children
+	killed  bool
+}
+
+// Kill ends the commands with their children, and lets no other begin.
+func (c *Commands) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killed = true
+	for _, kill := range c.running {
+		kill()
+	}
+}
+
+// start starts a command in a process group of its own. What it gives back is for when the command has ended: it kills
+// what is left of the group.
+func (c *Commands) start(cmd *exec.Cmd) (ended func(), err error) {
+	kill := asGroup(cmd)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.killed {
+		return nil, errors.New("no command may begin any more")
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if c.running == nil {
+		c.running = map[*exec.Cmd]func(){}
+	}
+	c.running[cmd] = kill
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.running, cmd)
+		kill()
+	}, nil
+}
