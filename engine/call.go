@@ -12,6 +12,7 @@ type Call struct {
 	visit   *Visit
 	env     spec.Values
 	usage   Usage
+	held    string // of an answer that comes piece by piece: the end that may become a secret
 }
 
 // newCall gathers what the leaf's expressions read, so that nothing of the run's state is read while it acts.
@@ -70,6 +71,7 @@ func Ask[T any](ctx context.Context, c *Call, needs []spec.Need, do func(context
 		}
 	}
 	c.visit.asked++
+	defer c.flush()
 	return do(ctx)
 }
 
@@ -82,12 +84,32 @@ func (c *Call) Begin(model string) {
 	}
 }
 
-// Listener hears an answer piece by piece as it comes; nil where nobody listens.
+// Listener hears an answer piece by piece as it comes, while the world is asked; nil where nobody listens.
 func (c *Call) Listener() func(piece string) {
-	if c.visit.run.stream.events == nil {
+	stream := &c.visit.run.stream
+	if stream.events == nil {
 		return nil
 	}
-	return func(piece string) { c.visit.tell(Event{Type: ModelDelta, SubRunID: c.Key(), Text: piece}) }
+	return func(piece string) {
+		text := c.held + piece
+		n := stream.mask.settled(text)
+		c.held = text[n:]
+		if n > 0 {
+			c.hear(text[:n])
+		}
+	}
+}
+
+// flush tells what is left of an answer that has ended.
+func (c *Call) flush() {
+	if c.held != "" {
+		c.hear(c.held)
+		c.held = ""
+	}
+}
+
+func (c *Call) hear(text string) {
+	c.visit.tell(Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
 }
 
 // Use counts what a model was asked and answered.

@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"cmp"
 	"encoding/json"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -119,7 +116,7 @@ type stream struct {
 	mu     sync.Mutex
 	seq    int
 	events chan<- Event // nil where nobody listens
-	mask   func(string) string
+	mask   *mask
 }
 
 // listen starts to tell the listeners. The function returned ends that when all were told.
@@ -142,7 +139,7 @@ func listen(listeners []Listener) (events chan<- Event, done func()) {
 }
 
 func (s *stream) emit(e Event) {
-	e = s.masked(e)
+	e = s.mask.event(e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Type != ModelDelta {
@@ -150,59 +147,4 @@ func (s *stream) emit(e Event) {
 	}
 	e.Seq = s.seq
 	s.events <- e
-}
-
-// masked hides secrets in what an event shows.
-func (s *stream) masked(e Event) Event {
-	if s.mask == nil {
-		return e
-	}
-	e.Input, e.Output, e.Text = maskValue(s.mask, e.Input), maskValue(s.mask, e.Output), s.mask(e.Text)
-	e.Error = e.Error.masked(s.mask)
-	return e
-}
-
-func (e *Error) masked(mask func(string) string) *Error {
-	if e == nil || mask == nil {
-		return e
-	}
-	m := *e
-	m.Message = mask(e.Message)
-	return &m
-}
-
-func maskValue(mask func(string) string, v any) any {
-	switch v := v.(type) {
-	case string:
-		return mask(v)
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = maskValue(mask, item)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, item := range v {
-			out[mask(k)] = maskValue(mask, item)
-		}
-		return out
-	}
-	return v
-}
-
-// masker replaces secrets; nil where there are none.
-func masker(secrets []string) func(string) string {
-	secrets = slices.Clone(secrets) // the longest first: one may be a part of another
-	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	var pairs []string
-	for _, s := range secrets {
-		if s = strings.TrimSpace(s); s != "" {
-			pairs = append(pairs, s, "***")
-		}
-	}
-	if pairs == nil {
-		return nil
-	}
-	return strings.NewReplacer(pairs...).Replace
 }

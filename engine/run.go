@@ -102,7 +102,7 @@ func (r *run) prepare(input any) error {
 	}
 	r.input, r.params = value, params
 	r.environment()
-	r.stream.mask = masker(r.secrets)
+	r.stream.mask = newMask(r.secrets)
 	r.rows = make([]*Named, len(r.graph.root.listed))
 	return nil
 }
@@ -225,7 +225,7 @@ func (r *run) start(outer Scope) *Result {
 		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.rt.Now().Sub(r.info.StartedAt), Nodes: r.nodes()}
 	last := Event{Type: WorkflowCompleted, Workflow: name, Output: out, Duration: result.Duration}
 	if err != nil {
-		result.Status, result.Output, result.Error = Failed, nil, err.masked(r.stream.mask)
+		result.Status, result.Output, result.Error = Failed, nil, r.stream.mask.error(err)
 		last.Type, last.Error = WorkflowFailed, err
 		if err.Kind == Cancelled {
 			result.Status, last.Type = Stopped, WorkflowCancelled
