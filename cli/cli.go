@@ -3,12 +3,9 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -16,18 +13,17 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
 )
 
 // Exit codes.
 const (
-	exitFailed     = 1 // the run failed
-	exitUsage      = 2 // wrong usage, file, input or missing key: nothing ran
-	exitLimit      = 3 // a limit was reached
-	exitPermission = 4 // something was not allowed: nothing ran
-	exitTimeout    = 124
-	exitInterrupt  = 130 // SIGINT
-	exitTerminate  = 143 // SIGTERM
+	exitFailed     = 1   // the run failed
+	exitUsage      = 2   // wrong usage, file, input or missing key: nothing ran
+	exitLimit      = 3   // a limit was reached
+	exitPermission = 4   // something was not allowed: nothing ran
+	exitTimeout    = 124 // and 128 with a signal's number where that ended the run
 )
 
 // Streams are what the program reads and writes.
@@ -39,68 +35,33 @@ type Streams struct {
 
 // Main runs the program with its arguments, the first of which is its name, and gives its exit code.
 func Main(args []string, std Streams) int {
-	ctx, stop := signals(std.Err)
-	defer stop()
+	if isTerminal(std.Out) {
+		std.Out = &harmless{out: std.Out}
+	}
 	p := &program{Streams: std}
 	app := p.app()
 	arranged, err := arrange(app, args)
 	if asked := (*helpWanted)(nil); errors.As(err, &asked) {
 		_, err = io.WriteString(p.Out, help(app, asked.command))
 	} else if err == nil {
-		err = complete(app, arranged, ctx)
+		err = complete(app, arranged)
 	}
 	return p.exit(err)
 }
 
 // complete runs the app. Completion of a half-typed flag panics in the library; there is nothing to complete then.
-func complete(app *urfave.App, args []string, ctx context.Context) error {
+func complete(app *urfave.App, args []string) error {
 	if args[len(args)-1] == completionFlag {
 		defer func() { _ = recover() }()
 	}
-	return app.RunContext(ctx, args)
-}
-
-// interrupted is the cause of a run that a signal ended.
-type interrupted struct{ os.Signal }
-
-func (i interrupted) Error() string { return i.Signal.String() }
-
-// signals gives a context that the first interrupt ends; the second ends the program at once.
-func signals(stderr io.Writer) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case s := <-ch:
-				if n > 0 {
-					os.Exit(codeOf(s))
-				}
-				fmt.Fprintf(stderr, "%s: stopping; once more to end at once\n", s)
-				cancel(interrupted{s})
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(ch)
-		close(done)
-		cancel(nil)
-	}
-}
-
-func codeOf(s os.Signal) int {
-	if s == syscall.SIGTERM {
-		return exitTerminate
-	}
-	return exitInterrupt
+	return app.Run(args)
 }
 
 // program is one call of the program.
-type program struct{ Streams }
+type program struct {
+	Streams
+	commands nodes.Commands // that its run has begun
+}
 
 func (p *program) app() *urfave.App {
 	app := &urfave.App{
@@ -159,6 +120,7 @@ func (silent) Error() string { return "" }
 func (p *program) exit(err error) int {
 	var wrong *usageError
 	var code silent
+	var by interrupted
 	var invalid *engine.InvalidError
 	var denied *engine.PermissionError
 	var failed *engine.Error
@@ -168,6 +130,8 @@ func (p *program) exit(err error) int {
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case errors.Is(err, syscall.EPIPE), errors.As(err, &by) && by.Signal == syscall.SIGPIPE: // as other programs, without a word
+		return interrupted{syscall.SIGPIPE}.code()
 	case errors.As(err, &wrong):
 		fmt.Fprintf(p.Err, "flowrun: %s\n", escape(wrong.message))
 		return exitUsage
@@ -216,7 +180,7 @@ func codeFor(e *engine.Error) int {
 	case e.Kind == engine.Timeout && e.Node == "":
 		return exitTimeout
 	case e.Kind == engine.Cancelled && errors.As(e, &by):
-		return codeOf(by.Signal)
+		return by.code()
 	}
 	return exitFailed
 }

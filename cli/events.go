@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -58,24 +59,44 @@ func (e *eventFile) close() error {
 type streamed struct {
 	out  io.Writer
 	from map[spec.Pos]bool // the nodes to hear
-	text strings.Builder   // of the latest execution
+	text strings.Builder   // of the latest answer
 	turn string
-	open bool // the line is not ended
+	open bool  // the line is not ended
+	err  error // the first
 }
 
 func (s *streamed) hear(e engine.Event) {
-	if e.Type != engine.ModelDelta || !s.from[e.Pos] {
-		return
+	switch e.Type {
+	case engine.ModelDelta:
+		if s.from[e.Pos] {
+			s.print(e)
+		}
+	case engine.StepRetried: // another answer follows
+		if e.Turn == s.turn {
+			s.end()
+			s.turn = ""
+		}
+	case engine.StepCompleted, engine.StepFailed:
+		if e.Turn == s.turn {
+			s.end()
+		}
 	}
-	if e.Turn != s.turn { // another answer
+}
+
+func (s *streamed) print(e engine.Event) {
+	if e.Turn != s.turn {
 		s.end()
 		s.turn = e.Turn
 		s.text.Reset()
 	}
 	s.text.WriteString(e.Text)
-	if e.Text != "" {
-		fmt.Fprint(s.out, e.Text)
-		s.open = !strings.HasSuffix(e.Text, "\n")
+	s.write(e.Text)
+	s.open = !strings.HasSuffix(s.text.String(), "\n")
+}
+
+func (s *streamed) write(text string) {
+	if s.err == nil {
+		_, s.err = io.WriteString(s.out, text)
 	}
 }
 
@@ -87,8 +108,8 @@ func (s *streamed) said(output any) bool {
 
 // end ends a line that was begun.
 func (s *streamed) end() {
-	if s != nil && s.open {
-		fmt.Fprintln(s.out)
+	if s.open {
+		s.write("\n")
 		s.open = false
 	}
 }
@@ -113,7 +134,7 @@ func lastAgents(p *spec.Pipeline) map[spec.Pos]bool {
 		if sequence != nil {
 			find(sequence)
 		}
-		if n.Kind.Name == "agent" {
+		if nodes.Speaks(n) {
 			last[n.Pos] = true
 		}
 	}

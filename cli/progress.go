@@ -37,8 +37,12 @@ func newProgress(w io.Writer, lang *engine.Language, colours bool) *progress {
 
 // colours tells whether progress is coloured: on a terminal that can, unless it was asked not to be.
 func colours(c *urfave.Context, w io.Writer) bool {
+	return isTerminal(w) && !c.Bool("no-color") && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && !c.Bool("no-color") && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (p *progress) hear(e engine.Event) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,7 +55,7 @@ func (p *program) run(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set))...)
+	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
 	graph, err := p.load(c, lang)
 	if err != nil {
 		return err
@@ -82,10 +83,9 @@ func (p *program) run(c *urfave.Context) error {
 
 // execute runs what is known to be able to begin.
 func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engine.Graph, input any, opts []engine.Option) error {
-	quietly := c.Bool("quiet")
-	if !quietly {
-		opts = append(opts, engine.WithListener(newProgress(p.Err, lang, colours(c, p.Err)).hear))
-	}
+	colours := colours(c, p.Err)
+	ctx, stop := p.interruptible()
+	defer stop()
 	events, err := p.events(c.String("events"))
 	if err != nil {
 		return err
@@ -93,22 +93,20 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	if events != nil {
 		opts = append(opts, engine.WithListener(events.hear))
 	}
-	var live *streamed
+	var live *streamed // before the progress, which must not stand on its lines
 	if c.Bool("stream") && c.String("events") != "-" && c.String("output") == "text" {
 		live = &streamed{out: p.Out, from: lastAgents(graph.Pipeline())}
 		opts = append(opts, engine.WithListener(live.hear))
 	}
-	result, runErr := engine.Run(c.Context, graph, input, opts...)
+	if !c.Bool("quiet") {
+		opts = append(opts, engine.WithListener(newProgress(p.Err, lang, colours).hear))
+	}
+	result, runErr := engine.Run(ctx, graph, input, opts...)
 	if result == nil {
 		return runErr
 	}
-	if err := events.close(); err != nil {
-		return err
-	}
-	if err := p.show(c, result, live); err != nil {
-		return err
-	}
-	return runErr
+	shown := p.show(c, result, live)
+	return cmp.Or(runErr, shown, events.close())
 }
 
 // show prints what the run came to on standard output.
@@ -118,12 +116,9 @@ func (p *program) show(c *urfave.Context, result *engine.Result, live *streamed)
 	case c.String("events") == "-":
 	case c.String("output") == "json":
 		err = printJSON(p.Out, result)
-	case result.Status != engine.Completed:
-		live.end()
-	case live.said(result.Output):
-		live.end()
-	default:
-		live.end()
+	case live != nil && live.err != nil:
+		err = live.err
+	case result.Status == engine.Completed && !live.said(result.Output):
 		err = printOutput(p.Out, result.Output)
 	}
 	if err != nil {

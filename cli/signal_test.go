@@ -141,10 +141,8 @@ func TestSignalWithCommands(t *testing.T) {
 		"interrupt":                    {works, []os.Signal{os.Interrupt}, 130},
 		"terminate":                    {works, []os.Signal{syscall.SIGTERM}, 143},
 		"a command that refuses to go": {clings, []os.Signal{os.Interrupt}, 130},
-		// DEFECT: the second signal ends flowrun alone, and the command lives on with its child.
-		// "a second signal": {clings, []os.Signal{os.Interrupt, os.Interrupt}, 130},
-		// DEFECT: so it is where the terminal is closed.
-		// "hangup": {works, []os.Signal{syscall.SIGHUP}, 129},
+		"a second signal":              {clings, []os.Signal{os.Interrupt, os.Interrupt}, 130},
+		"hangup":                       {works, []os.Signal{syscall.SIGHUP}, 129},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

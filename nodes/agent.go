@@ -137,6 +137,11 @@ func defined(n *spec.Node) definition {
 	return nil
 }
 
+// Speaks tells whether a node's output is what a model says, as it says it.
+func Speaks(n *spec.Node) bool {
+	return n.Kind.Name == "agent" && defined(n).schema() == nil
+}
+
 // at is the nearest place where a setting is written; the farthest, with its default, where it is nowhere.
 func (d definition) at(field string) *spec.Object {
 	for _, o := range d {

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interrupted is the cause of a run that a signal ended.
+type interrupted struct{ syscall.Signal }
+
+func (i interrupted) Error() string {
+	if i.Signal == syscall.SIGPIPE {
+		return "nobody reads the output any more"
+	}
+	return i.Signal.String()
+}
+
+// code is the exit code of a program that a signal ended.
+func (i interrupted) code() int { return 128 + int(i.Signal) }
+
+// interruptible gives a context that the first signal ends; the second ends the program at once, with the commands that
+// run. Output that nobody reads ends the context, too.
+func (p *program) interruptible() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ch := make(chan os.Signal, 2)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has it
+			signal.Notify(ch, s)
+		}
+	}
+	broken := make(chan os.Signal, 1) // taken and left alone: the write that broke gives an error instead
+	signal.Notify(broken, syscall.SIGPIPE)
+	out, report := p.Out, p.Err
+	p.Out, p.Err = watched{out, cancel}, watched{report, cancel}
+
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-ch:
+				by := interrupted{s.(syscall.Signal)}
+				if n > 0 {
+					p.commands.Kill()
+					os.Exit(by.code())
+				}
+				fmt.Fprintf(report, "%s: stopping; once more to end at once\n", by)
+				cancel(by)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		p.Out, p.Err = out, report
+		signal.Stop(ch)
+		signal.Stop(broken)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// watched is output that ends the run when nobody reads it any more.
+type watched struct {
+	io.Writer
+	cancel context.CancelCauseFunc
+}
+
+func (w watched) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		w.cancel(interrupted{syscall.SIGPIPE})
+	}
+	return n, err
+}
