@@ -29,7 +29,7 @@ func request() engine.Kind {
 			Summary: "sends an HTTP request",
 			Leaf:    true,
 			Fields: []spec.Field{
-				{Name: "http", Form: spec.Template{}, Summary: "the address"},
+				{Name: "http", Form: spec.Template{Insert: insert}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"},
 				{Name: "method", Form: spec.Word{Of: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}}, Summary: "without it GET, or POST where there is a body"},
 				{Name: "headers", Form: spec.Map{Of: spec.Template{}}, Secrets: true, Summary: "headers of the request"},
 				{Name: "body", Form: spec.OneOf{spec.Template{}, spec.Data{}}, Summary: "the body: a text, or data that is sent as JSON"},
@@ -120,7 +120,8 @@ func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request,
 			method = http.MethodPost
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(content))
+	u.RawQuery = fit(u.RawQuery)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
@@ -136,6 +137,29 @@ func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request,
 		req.Header.Set(h.Name, v)
 	}
 	return req, nil
+}
+
+// insert makes text fit for its place in an address. Behind the = of a query it is a value, whatever it holds; elsewhere
+// it may be a part of the address itself.
+func insert(before, text string) string {
+	i := strings.LastIndexAny(before, "?&=#")
+	if i < 0 || before[i] != '=' || !strings.Contains(before[:i], "?") {
+		return text
+	}
+	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+}
+
+// fit encodes what no query may hold.
+func fit(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func isText(v any) bool {
@@ -157,29 +181,46 @@ func send(req *http.Request, c *engine.Call) (string, error) {
 		if len(before) >= maxRedirects {
 			return fmt.Errorf("it was redirected more than %d times", maxRedirects)
 		}
+		if first := before[0]; next.URL.Host != first.URL.Host || next.URL.Scheme != first.URL.Scheme {
+			for name := range first.Header { // they were meant for the one that the file names
+				if name != "Content-Type" {
+					next.Header.Del(name)
+				}
+			}
+			next.Header.Del("Referer")
+		}
 		return nil
 	}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return "", unreached(req.Context(), err)
+		return "", unreached(req, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
 	switch {
 	case err != nil:
-		return "", unreached(req.Context(), err)
+		return "", unreached(req, err)
 	case len(b) > maxReply:
 		return "", engine.Errorf(engine.Limit, "the answer is longer than %d MiB", maxReply>>20)
 	case resp.StatusCode >= 400:
-		return "", fmt.Errorf("status %s: %s", resp.Status, short(strings.TrimSpace(string(b))))
+		return "", refused(resp.Status, strings.TrimSpace(string(b)))
 	}
 	return string(b), nil
 }
 
+func refused(status, why string) error {
+	if why == "" {
+		return fmt.Errorf("status %s", status)
+	}
+	return fmt.Errorf("status %s: %s", status, short(why))
+}
+
 // unreached classes an error of the transport.
-func unreached(ctx context.Context, err error) error {
+func unreached(req *http.Request, err error) error {
+	ctx := req.Context()
 	var ours *engine.Error
 	var u *url.Error
+	var dial *net.OpError
 	switch {
 	case errors.As(err, &ours):
 		return ours
@@ -187,8 +228,10 @@ func unreached(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	case errors.As(err, &u) && u.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return engine.Errorf(engine.Timeout, "the request took too long")
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return engine.Errorf(engine.Network, "cannot reach %s: %w", req.URL.Host, dial.Err)
 	case errors.As(err, &u):
-		return engine.Errorf(engine.Network, "%s: %w", u.Op, u.Err)
+		return engine.Errorf(engine.Network, "%w", u.Err)
 	}
 	return engine.Errorf(engine.Network, "%w", err)
 }

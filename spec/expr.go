@@ -20,6 +20,8 @@ type Expr struct {
 	under []*Field // from the node's or header's own field inwards
 	lines []string // of its file
 
+	insert func(before, text string) string // of its [Template]
+
 	source string // of code and templates
 	typ    Type
 	root   term
@@ -96,7 +98,7 @@ func (x *Expr) Prefix() (text string, whole bool) {
 	case constant:
 		return AsText(t.value), true
 	case template:
-		if c, ok := t[0].(constant); ok {
+		if c, ok := t.parts[0].(constant); ok {
 			return AsText(c.value), false
 		}
 	}
@@ -166,11 +168,14 @@ func (c code) eval(vars map[string]any) (any, error) {
 }
 
 // template is text with expressions between.
-type template []term
+type template struct {
+	parts  []term
+	insert func(before, text string) string // nil: as it is
+}
 
 func (t template) eval(vars map[string]any) (any, error) {
 	var b strings.Builder
-	for _, part := range t {
+	for _, part := range t.parts {
 		v, err := part.eval(vars)
 		if err == nil {
 			v, err = Canonical(v)
@@ -178,7 +183,11 @@ func (t template) eval(vars map[string]any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.WriteString(AsText(v))
+		s := AsText(v)
+		if _, literal := part.(constant); t.insert != nil && !literal {
+			s = t.insert(b.String(), s)
+		}
+		b.WriteString(s)
 	}
 	return b.String(), nil
 }
@@ -259,7 +268,7 @@ func (x *Expr) template(c *compiler, s *scope, t *tree) (term, Type) {
 		s.report(t.start(x.lines), hint, err.Error())
 		return constant{}, Any
 	}
-	var out template
+	var out []term
 	places := t.marks(x.lines)
 	for _, p := range parts {
 		if !p.code {
@@ -282,7 +291,7 @@ func (x *Expr) template(c *compiler, s *scope, t *tree) (term, Type) {
 	if len(out) == 1 {
 		return out[0], String
 	}
-	return out, String
+	return template{out, x.insert}, String
 }
 
 // data compiles a list or mapping. Parts without expressions stay as they are.

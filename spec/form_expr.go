@@ -26,13 +26,21 @@ func (x Code) String() string {
 // Template is text that may hold expressions in ${{ }}.
 type Template struct {
 	Marked bool // takes only what holds ${{ }}, so that another form can take the rest
+
+	// Insert makes what an expression gives fit for the text that stands before it; without it texts are inserted as they
+	// are. An expression that is all of the text stands for itself.
+	Insert func(before, text string) string
 }
 
 func (x Template) takes(t *tree) bool {
 	return t.form == scalarForm && !t.isNull() && (!x.Marked || strings.Contains(t.text, "${{"))
 }
 
-func (x Template) read(r *reader, t *tree, _ *Field) any { return r.expr(t, templateForm, Any) }
+func (x Template) read(r *reader, t *tree, _ *Field) any {
+	e := r.expr(t, templateForm, Any)
+	e.insert = x.Insert
+	return e
+}
 
 func (Template) String() string { return "text that may hold ${{ }}" }
 
