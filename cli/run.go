@@ -73,7 +73,7 @@ func (p *program) run(c *urfave.Context) error {
 	}
 	opts = append(opts, engine.WithSecrets(set.Secrets()...))
 	if c.Bool("dry-run") {
-		return p.plan(graph, grants(c))
+		return p.plan(graph, grants(c), engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
 	}
 	if err := engine.Check(graph, input, opts...); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (p *program) read(file string, lang *engine.Language, opts []spec.Option) (
 	if file != "-" {
 		return lang.Load(file, opts...)
 	}
-	src, err := io.ReadAll(p.In)
+	src, err := spec.ReadText(p.In)
 	if err != nil {
 		return nil, spec.Diagnostics{{Pos: spec.Pos{File: "stdin"}, Message: err.Error()}}
 	}
@@ -257,11 +257,24 @@ func (p *program) input(c *urfave.Context, pipeline *spec.Pipeline) (any, error)
 	return v, nil
 }
 
+// maxInput bounds an input, in bytes.
+const maxInput = 64 << 20
+
 func (p *program) readInput(name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(p.In)
+	from := p.In
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
 	}
-	return os.ReadFile(name)
+	b, err := io.ReadAll(io.LimitReader(from, maxInput+1))
+	if err == nil && len(b) > maxInput {
+		err = fmt.Errorf("it is larger than %d MiB", maxInput>>20)
+	}
+	return b, err
 }
 
 // models are the models that --model names, by agent; "" for all.

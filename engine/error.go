@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -118,25 +117,4 @@ func asError(err error, otherwise ErrorKind) *Error {
 		return &Error{Kind: Expression, Message: x.Message, Pos: x.Pos}
 	}
 	return &Error{Kind: otherwise, Message: err.Error(), cause: err}
-}
-
-// InvalidError says that a run could not begin: its input, its parameters or what its agents need is not right.
-// Nothing ran.
-type InvalidError struct{ Problems []string }
-
-func (e *InvalidError) Error() string { return strings.Join(e.Problems, "\n") }
-
-// PermissionError lists what a pipeline needs and the user did not allow. Nothing ran.
-type PermissionError struct{ Needs []spec.Need }
-
-func (e *PermissionError) Error() string {
-	lines := []string{"the pipeline needs what was not allowed:"}
-	for _, n := range e.Needs {
-		why := n.Pos.String()
-		if n.Name == "" {
-			why += ": what it is shows only when it runs"
-		}
-		lines = append(lines, fmt.Sprintf("  %s  (%s)", n.Flag(), why))
-	}
-	return strings.Join(lines, "\n")
 }

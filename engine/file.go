@@ -81,9 +81,10 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 			return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
 		}
 	}
-	var problems []string
-	if f.params, problems = Params(p, params); problems != nil {
-		return nil, Errorf(Schema, "%s", problems[0])
+	invalid := &InvalidError{}
+	f.params = complete(p, params, invalid)
+	if err := invalid.orNil(); err != nil {
+		return nil, Errorf(Schema, "%v", err)
 	}
 	scope, steps := v.scope, v.steps
 	defer func() { v.scope, v.steps = scope, steps }()

@@ -4,13 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/flowrun/flowrun/spec"
 )
 
 // Info identifies a run; it is the same in every event, included file and agent.
@@ -21,25 +16,11 @@ type Info struct {
 	StartedAt time.Time
 }
 
-// Check says what would keep a run from beginning, as [Run] would, without beginning it.
-func Check(g *Graph, input any, opts ...Option) error {
-	r := &run{graph: g}
-	r.defaults(g.root.limits)
-	for _, o := range opts {
-		o(r)
-	}
-	return r.prepare(input)
-}
-
 // Run runs a graph on an input and returns when all that it started has ended. The result is nil where the run could
 // not begin: the error is an [*InvalidError] or a [*PermissionError] then. Otherwise it is the result's [*Error], or
 // nil for a run that completed.
 func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, error) {
-	r := &run{graph: g}
-	r.defaults(g.root.limits)
-	for _, o := range opts {
-		o(r)
-	}
+	r := newRun(g, opts)
 	if err := r.prepare(input); err != nil {
 		return nil, err
 	}
@@ -76,112 +57,6 @@ type run struct {
 	rows   []*Named // of the named nodes that the result lists
 }
 
-// prepare finds, before anything runs, what would keep the run from succeeding.
-func (r *run) prepare(input any) error {
-	p := r.graph.root.pipeline
-	if missing := r.grants.missing(p.Needs()); len(missing) > 0 {
-		return &PermissionError{missing}
-	}
-	var problems []string
-	value, err := spec.Canonical(input)
-	if err != nil {
-		problems = append(problems, fmt.Sprintf("the input is no JSON value: %v", err))
-	} else if p.Input != nil {
-		if fallback, ok := p.Input.Default(); ok && value == nil {
-			value = fallback
-		}
-		if err := p.Input.Check("input", value); err != nil {
-			problems = append(problems, inputProblem(value, err))
-		}
-	}
-	params, wrong := Params(p, r.params)
-	problems = append(problems, wrong...)
-	problems = append(problems, r.graph.unready()...)
-	if problems != nil {
-		return &InvalidError{problems}
-	}
-	r.input, r.params = value, params
-	r.environment()
-	r.stream.mask = newMask(r.secrets)
-	r.rows = make([]*Named, len(r.graph.root.listed))
-	return nil
-}
-
-func inputProblem(value any, err error) string {
-	if value == nil {
-		return "the input is missing: " + err.Error()
-	}
-	return err.Error()
-}
-
-// Params completes parameters with their defaults and says what is wrong with them.
-func Params(p *spec.Pipeline, given map[string]any) (params map[string]any, problems []string) {
-	params = make(map[string]any, len(p.Params))
-	var names []string
-	for _, param := range p.Params {
-		names = append(names, param.Name)
-		v, ok := given[param.Name]
-		switch {
-		case !ok && !param.HasDefault:
-			problems = append(problems, fmt.Sprintf("the param %s is missing", param.Name))
-			continue
-		case !ok:
-			v = param.Default
-		}
-		v, err := spec.Canonical(v)
-		if err == nil {
-			err = param.Schema.Check(param.Name, v)
-		}
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("the param %s does not fit: %v", param.Name, err))
-		}
-		params[param.Name] = v
-	}
-	for name := range given {
-		if !slices.Contains(names, name) {
-			problems = append(problems, fmt.Sprintf("the pipeline has no param %q%s", name, spec.DidYouMean(name, names)))
-		}
-	}
-	slices.Sort(problems)
-	return params, problems
-}
-
-// environment looks up the variables that the files declare. One that is not set is nil.
-func (r *run) environment() {
-	r.env = map[string]any{}
-	for _, u := range r.graph.units {
-		for _, name := range slices.Concat(u.pipeline.Env(), u.pipeline.Secrets()) {
-			if v, ok := r.environ(name); ok {
-				r.env[name] = strings.ToValidUTF8(v, "\uFFFD")
-			}
-		}
-		for _, name := range u.pipeline.Secrets() {
-			if v, ok := r.environ(name); ok {
-				r.secrets = append(r.secrets, v)
-			}
-		}
-	}
-}
-
-// unready asks every node whether it has what it needs to run.
-func (g *Graph) unready() []string {
-	seen := map[string]bool{}
-	var problems []string
-	for _, u := range g.units {
-		for _, vx := range u.vertices {
-			if vx.body.Ready == nil {
-				continue
-			}
-			if err := vx.body.Ready(); err != nil && !seen[err.Error()] {
-				seen[err.Error()] = true
-				problems = append(problems, fmt.Sprintf("%s: %v", vx.node.Pos, err))
-			}
-		}
-	}
-	slices.Sort(problems)
-	return problems
-}
-
 // widest is the largest number of branches that the files allow at once.
 func (g *Graph) widest() int {
 	n := 0
@@ -201,6 +76,15 @@ func newRunID(t time.Time) string {
 	b := make([]byte, 4)
 	rand.Read(b) // never fails
 	return t.Format("20060102-150405-") + hex.EncodeToString(b)
+}
+
+func newRun(g *Graph, opts []Option) *run {
+	r := &run{graph: g}
+	r.defaults(g.root.limits)
+	for _, o := range opts {
+		o(r)
+	}
+	return r
 }
 
 // start runs the root file from its beginning, or from where it was.

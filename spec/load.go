@@ -249,7 +249,12 @@ func readFile(name string, stat func(string) (fs.FileInfo, error), open func(str
 		return nil, err
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return ReadText(f)
+}
+
+// ReadText reads the text of a pipeline file, of at most 10 MiB.
+func ReadText(r io.Reader) ([]byte, error) {
+	src, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err == nil && len(src) > maxFile {
 		err = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
 	}

@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// InvalidError says that a run could not begin: its input, its parameters or what its agents need is not right.
+// Nothing ran.
+type InvalidError struct {
+	Wrong   []string // what was given and does not fit
+	Missing []string // what was not given: the input, parameters, keys
+}
+
+func (e *InvalidError) Error() string { return strings.Join(slices.Concat(e.Wrong, e.Missing), "\n") }
+
+// orNil is the error, if it says anything.
+func (e *InvalidError) orNil() error {
+	if len(e.Wrong)+len(e.Missing) == 0 {
+		return nil
+	}
+	return e
+}
+
+// PermissionError lists what a pipeline needs and the user did not allow. Nothing ran.
+type PermissionError struct{ Needs []spec.Need }
+
+func (e *PermissionError) Error() string {
+	lines := []string{"the pipeline needs what was not allowed:"}
+	for _, n := range e.Needs {
+		why := n.Pos.String()
+		if n.Name == "" {
+			why += ": what it is shows only when it runs"
+		}
+		lines = append(lines, fmt.Sprintf("  %s  (%s)", n.Flag(), why))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Check says what would keep a run from beginning, as [Run] would, without beginning it.
+func Check(g *Graph, input any, opts ...Option) error {
+	return newRun(g, opts).prepare(input)
+}
+
+// prepare finds, before anything runs, what would keep the run from succeeding.
+func (r *run) prepare(input any) error {
+	p := r.graph.root.pipeline
+	if missing := r.grants.missing(p.Needs()); len(missing) > 0 {
+		return &PermissionError{missing}
+	}
+	invalid := &InvalidError{}
+	r.input = accept(p, input, invalid)
+	r.params = complete(p, r.params, invalid)
+	invalid.Missing = append(invalid.Missing, r.graph.unready()...)
+	if err := invalid.orNil(); err != nil {
+		return err
+	}
+	r.environment()
+	r.stream.mask = newMask(r.secrets)
+	r.rows = make([]*Named, len(r.graph.root.listed))
+	return nil
+}
+
+// accept is the input as the pipeline takes it.
+func accept(p *spec.Pipeline, input any, invalid *InvalidError) any {
+	value, err := spec.Canonical(input)
+	if err != nil {
+		invalid.Wrong = append(invalid.Wrong, fmt.Sprintf("the input is no JSON value: %v", err))
+		return nil
+	}
+	if p.Input == nil {
+		return value
+	}
+	if fallback, ok := p.Input.Default(); ok && value == nil {
+		value = fallback
+	}
+	err = p.Input.Check("input", value)
+	switch {
+	case err != nil && value == nil:
+		invalid.Missing = append(invalid.Missing, fmt.Sprintf("the input is missing: %v", err))
+	case err != nil:
+		invalid.Wrong = append(invalid.Wrong, err.Error())
+	}
+	return value
+}
+
+// complete is parameters with their defaults.
+func complete(p *spec.Pipeline, given map[string]any, invalid *InvalidError) map[string]any {
+	params := make(map[string]any, len(p.Params))
+	var names []string
+	for _, param := range p.Params {
+		names = append(names, param.Name)
+		v, ok := given[param.Name]
+		switch {
+		case !ok && !param.HasDefault:
+			invalid.Missing = append(invalid.Missing, fmt.Sprintf("the param %s is missing", param.Name))
+			continue
+		case !ok:
+			v = param.Default
+		}
+		v, err := spec.Canonical(v)
+		if err == nil {
+			err = param.Schema.Check(param.Name, v)
+		}
+		if err != nil {
+			invalid.Wrong = append(invalid.Wrong, fmt.Sprintf("the param %s does not fit: %v", param.Name, err))
+		}
+		params[param.Name] = v
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(names, name) {
+			invalid.Wrong = append(invalid.Wrong, fmt.Sprintf("the pipeline has no param %q%s", name, spec.DidYouMean(name, names)))
+		}
+	}
+	return params
+}
+
+// environment looks up the variables that the files declare. One that is not set is nil.
+func (r *run) environment() {
+	r.env = map[string]any{}
+	for _, u := range r.graph.units {
+		for _, name := range slices.Concat(u.pipeline.Env(), u.pipeline.Secrets()) {
+			if v, ok := r.environ(name); ok {
+				r.env[name] = strings.ToValidUTF8(v, "\uFFFD")
+			}
+		}
+		for _, name := range u.pipeline.Secrets() {
+			if v, ok := r.environ(name); ok {
+				r.secrets = append(r.secrets, v)
+			}
+		}
+	}
+}
+
+// unready asks every node whether it has what it needs to run.
+func (g *Graph) unready() []string {
+	seen := map[string]bool{}
+	var problems []string
+	for _, u := range g.units {
+		for _, vx := range u.vertices {
+			if vx.body.Ready == nil {
+				continue
+			}
+			if err := vx.body.Ready(); err != nil && !seen[err.Error()] {
+				seen[err.Error()] = true
+				problems = append(problems, fmt.Sprintf("%s: %v", vx.node.Pos, err))
+			}
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
