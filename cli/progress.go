@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -21,13 +20,13 @@ type progress struct {
 	leaf    map[string]bool
 	colours bool
 	began   time.Time
-	usage   map[string]engine.Usage // of agents at work, by turn
+	agents  map[string]engine.Event // what those used that are at their end, by turn
 	total   engine.Usage
 	steps   int
 }
 
 func newProgress(w io.Writer, lang *engine.Language, colours bool) *progress {
-	p := &progress{w: w, asks: map[string]bool{"wait": true}, leaf: map[string]bool{}, colours: colours, usage: map[string]engine.Usage{}}
+	p := &progress{w: w, asks: map[string]bool{"wait": true}, leaf: map[string]bool{}, colours: colours, agents: map[string]engine.Event{}}
 	for _, k := range lang.Kinds {
 		p.asks[k.Name] = p.asks[k.Name] || k.Slot
 		p.leaf[k.Name] = k.Leaf
@@ -55,7 +54,7 @@ func (p *progress) hear(e engine.Event) {
 			p.line(e, "start", label(e), e.Kind, "")
 		}
 	case engine.RunCompleted:
-		p.usage[e.Turn] = e.Usage
+		p.agents[e.Turn] = e
 		p.total.InputTokens += e.Usage.InputTokens
 		p.total.OutputTokens += e.Usage.OutputTokens
 		p.total.Calls += e.Usage.Calls
@@ -64,13 +63,15 @@ func (p *progress) hear(e engine.Event) {
 	case engine.StepFailed:
 		p.failed(e)
 	case engine.StepRetried:
-		p.line(e, "retry", label(e), fmt.Sprintf("attempt %d failed, again in %s: %s", e.Attempt, seconds(e.Delay), e.Error.Message), yellow)
+		p.line(e, "retry", label(e), fmt.Sprintf("attempt %d failed, again in %s: %s", e.Attempt, took(e.Delay), e.Error.Message), yellow)
 	case engine.StepSkipped:
 		p.line(e, "skip", label(e), e.Kind, grey)
 	case engine.WorkflowCompleted:
 		p.line(e, "done", e.Workflow, p.summary(e), green)
-	case engine.WorkflowFailed, engine.WorkflowCancelled:
-		p.line(e, strings.TrimPrefix(string(e.Type), "workflow_"), e.Workflow, p.summary(e), red)
+	case engine.WorkflowFailed:
+		p.line(e, "failed", e.Workflow, p.summary(e), red)
+	case engine.WorkflowCancelled:
+		p.line(e, "cancel", e.Workflow, p.summary(e), red)
 	}
 }
 
@@ -84,10 +85,10 @@ func (p *progress) completed(e engine.Event) {
 	if e.Error != nil {
 		p.line(e, "caught", label(e), e.Error.Message, yellow)
 	}
-	detail := seconds(e.Duration)
-	if u, ok := p.usage[e.Turn]; ok {
-		detail += fmt.Sprintf(", %d tokens", u.InputTokens+u.OutputTokens)
-		delete(p.usage, e.Turn)
+	detail := took(e.Duration)
+	if a, ok := p.agents[e.Turn]; ok {
+		detail += fmt.Sprintf(", %s, %d tokens", a.Model, a.Usage.InputTokens+a.Usage.OutputTokens)
+		delete(p.agents, e.Turn)
 	}
 	p.line(e, "done", label(e), detail, green)
 }
@@ -107,7 +108,7 @@ func (p *progress) failed(e engine.Event) {
 }
 
 func (p *progress) summary(e engine.Event) string {
-	s := fmt.Sprintf("%s, %s", seconds(e.Duration), count(p.steps, "step"))
+	s := fmt.Sprintf("%s, %s", took(e.Duration), count(p.steps, "step"))
 	if p.total.Calls > 0 {
 		s += fmt.Sprintf(", %s, %d+%d tokens", count(p.total.Calls, "call"), p.total.InputTokens, p.total.OutputTokens)
 	}
@@ -141,7 +142,7 @@ func (p *progress) line(e engine.Event, what, who, detail, colour string) {
 	if p.colours && colour != "" {
 		verb = "\x1b[" + colour + "m" + verb + "\x1b[0m"
 	}
-	fmt.Fprintf(p.w, "%6s  %s  %-20s  %s\n", seconds(e.Time.Sub(p.began)), verb, escape(who), escape(detail))
+	fmt.Fprintf(p.w, "%5.1fs  %s  %-20s  %s\n", e.Time.Sub(p.began).Seconds(), verb, escape(who), escape(detail))
 }
 
 // count is a number of things.
@@ -152,5 +153,10 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// seconds is a duration to a tenth.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+// took is a duration, in milliseconds or to a tenth of a second.
+func took(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1fs", d.Seconds())
+}
