@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/flowrun/flowrun/examples"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -70,25 +73,57 @@ func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt
 	spelt = "--" + flag.Names()[0]
 	switch {
 	case given:
-		return spelt + "=" + value, 0, nil
 	case isGrant(flag):
 		return spelt + "=" + everything, 0, nil
 	case !takesValue(flag):
 		return spelt, 0, nil
+	case len(following) == 0:
+		return "", 0, usage("%s needs a value", spelt)
+	default:
+		value, used = following[0], 1
 	}
-	if len(following) == 0 {
-		return "", 0, usage("--%s needs a value", flag.Names()[0])
+	return spelt + "=" + value, used, check(flag, value)
+}
+
+// choices are what flags take that take one of a few words, by the flag's name.
+var choices = map[string][]string{
+	"output":  {"text", "json"},
+	"format":  {"mermaid", "dot", "json"},
+	"example": examples.Names(),
+}
+
+// check refuses a value that the flag does not take.
+func check(flag urfave.Flag, value string) error {
+	name := flag.Names()[0]
+	switch flag.(type) {
+	case *urfave.BoolFlag:
+		if _, err := strconv.ParseBool(value); err != nil {
+			return usage("--%s is true or false, not %q", name, value)
+		}
+	case *urfave.IntFlag:
+		if n, err := strconv.Atoi(value); err != nil || n < 1 {
+			return usage("--%s is a whole number of at least 1, not %q", name, value)
+		}
+	case *urfave.GenericFlag:
+		if len(split(value)) == 0 {
+			return usage("--%s= names nothing; write --%s=NAME,... or, to allow all, --%s", name, name, name)
+		}
 	}
-	return spelt + "=" + following[0], 1, nil
+	if of := choices[name]; of != nil && !slices.Contains(of, value) {
+		return usage("--%s is %s, not %q%s", name, oneOf(of), value, spec.DidYouMean(value, of))
+	}
+	return nil
+}
+
+// oneOf lists words: a, b or c.
+func oneOf(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // isGrant tells whether a flag grants something: its value may be missing, and stands after = only.
 func isGrant(f urfave.Flag) bool {
-	g, ok := f.(*urfave.GenericFlag)
-	if !ok {
-		return false
-	}
-	_, ok = g.Value.(*names)
+	_, ok := f.(*urfave.GenericFlag)
 	return ok
 }
 

@@ -64,7 +64,7 @@ type program struct {
 }
 
 func (p *program) app() *urfave.App {
-	app := &urfave.App{
+	return &urfave.App{
 		Name:                      "flowrun",
 		Usage:                     "run declarative pipelines of LLM agents",
 		Version:                   version(),
@@ -91,10 +91,6 @@ func (p *program) app() *urfave.App {
 			}},
 		},
 	}
-	for _, c := range app.Commands {
-		c.OnUsageError = func(_ *urfave.Context, err error, _ bool) error { return usage("%v", err) }
-	}
-	return app
 }
 
 func version() string {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -25,15 +24,19 @@ func (n *names) Set(value string) error {
 		n.any = true
 		return nil
 	}
+	n.names = append(n.names, split(value)...)
+	return nil
+}
+
+// split reads names with commas between them.
+func split(value string) []string {
+	var names []string
 	for name := range strings.SplitSeq(value, ",") {
 		if name = strings.TrimSpace(name); name != "" {
-			n.names = append(n.names, name)
+			names = append(names, name)
 		}
 	}
-	if len(n.names) == 0 {
-		return errors.New("no name follows the =")
-	}
-	return nil
+	return names
 }
 
 func (n *names) String() string { return strings.Join(n.names, ",") }

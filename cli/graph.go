@@ -21,15 +21,13 @@ func (p *program) graphCommand() *urfave.Command {
 				return err
 			}
 			d := graph.Draw()
-			switch format := c.String("format"); format {
+			switch c.String("format") {
 			case "mermaid":
 				_, err = fmt.Fprint(p.Out, d.Mermaid())
 			case "dot":
 				_, err = fmt.Fprint(p.Out, d.DOT())
 			case "json":
 				err = printJSON(p.Out, d)
-			default:
-				return usage("--format is mermaid, dot or json, not %q", format)
 			}
 			return err
 		},

@@ -14,7 +14,6 @@ import (
 
 	"github.com/flowrun/flowrun/examples"
 	"github.com/flowrun/flowrun/nodes"
-	"github.com/flowrun/flowrun/spec"
 )
 
 const schemaName = "flowrun.schema.json"
@@ -43,7 +42,7 @@ var schemaLine = regexp.MustCompile(`(?m)^# yaml-language-server: \$schema=.*$`)
 func (p *program) initialise(file, example string) error {
 	src, err := examples.Source(example)
 	if err != nil {
-		return usage("there is no example %q%s", example, spec.DidYouMean(example, examples.Names()))
+		return err
 	}
 	src = bytes.ReplaceAll(src, []byte("examples/"+example+".yaml"), []byte(file))
 	src = schemaLine.ReplaceAll(src, []byte("# yaml-language-server: $$schema=./"+schemaName))

@@ -32,9 +32,9 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.StringFlag{Name: "user-id", Usage: "on whose behalf the pipeline runs"},
 		&urfave.StringFlag{Name: "session-id", Usage: "the session it belongs to"},
 		&urfave.StringFlag{Name: "run-id", Usage: "the run's id; without it a new one"},
-		&urfave.IntFlag{Name: "max-steps", Usage: "in place of limits.max_steps, which is 100 where the file says nothing"},
-		&urfave.IntFlag{Name: "max-visits", Usage: "in place of limits.max_visits_per_node, else 25"},
-		&urfave.IntFlag{Name: "max-concurrency", Usage: "in place of limits.max_concurrency, else 16"},
+		&urfave.IntFlag{Name: "max-steps", Base: 10, Usage: "in place of limits.max_steps, which is 100 where the file says nothing"},
+		&urfave.IntFlag{Name: "max-visits", Base: 10, Usage: "in place of limits.max_visits_per_node, else 25"},
+		&urfave.IntFlag{Name: "max-concurrency", Base: 10, Usage: "in place of limits.max_concurrency, else 16"},
 		&urfave.StringFlag{Name: "timeout", Usage: "in place of limits.timeout, such as 5m"},
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, errors only"},
@@ -47,9 +47,6 @@ func (p *program) runCommand() *urfave.Command {
 }
 
 func (p *program) run(c *urfave.Context) error {
-	if c.String("output") != "text" && c.String("output") != "json" {
-		return usage("--output is text or json, not %q", c.String("output"))
-	}
 	set := agents.NewSet()
 	overrides, err := modelFlags(c, set)
 	if err != nil {
@@ -189,9 +186,6 @@ func runOptions(c *urfave.Context, pipeline *spec.Pipeline) ([]engine.Option, er
 	for flag, option := range map[string]func(int) engine.Option{
 		"max-steps": engine.WithMaxSteps, "max-visits": engine.WithMaxVisits, "max-concurrency": engine.WithMaxConcurrency,
 	} {
-		if c.IsSet(flag) && c.Int(flag) < 1 {
-			return nil, usage("--%s must be at least 1", flag)
-		}
 		opts = append(opts, option(c.Int(flag)))
 	}
 	if c.IsSet("timeout") {

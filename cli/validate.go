@@ -17,9 +17,6 @@ func (p *program) validateCommand() *urfave.Command {
 			readFlag(),
 		},
 		Action: func(c *urfave.Context) error {
-			if c.String("output") != "text" && c.String("output") != "json" {
-				return usage("--output is text or json, not %q", c.String("output"))
-			}
 			if !c.Args().Present() {
 				return usage("flowrun validate needs at least one FILE")
 			}
