@@ -19,53 +19,55 @@ type helpWanted struct{ command *urfave.Command }
 func (*helpWanted) Error() string { return "help" }
 
 // arrange puts arguments into the order that the library understands: it drops flags that stand behind other arguments,
-// refuses a mix of a flag's names, and reads -h before an argument as a command. What is wrong with a flag is said here.
+// refuses a mix of a flag's names, and reads -h before an argument as a command. What is wrong with the command or a
+// flag is said here; a call for help comes before mistakes in flags.
 func arrange(app *urfave.App, args []string) ([]string, error) {
 	if len(args) < 2 || args[len(args)-1] == completionFlag {
 		return args, nil
 	}
 	var command *urfave.Command
 	var flags, rest []string
+	var wrong error // the first mistake
 	asked := false
 	for todo := args[1:]; len(todo) > 0; {
 		arg := todo[0]
 		todo = todo[1:]
 		switch {
-		case arg == "--":
+		case arg == "--" && command != nil:
 			rest = append(rest, todo...)
 			todo = nil
-		case arg == "-h" || arg == "--help" || arg == "help" && command == nil && len(rest) == 0:
+		case arg == "-h" || arg == "--help" || arg == "help" && command == nil:
 			asked = true
 		case arg == "--version" && command == nil:
 			command = app.Command("version")
+		case len(arg) > 1 && arg[0] == '-' && command == nil:
+			return nil, usage("%s stands before a command; write flowrun COMMAND %s", arg, arg)
 		case len(arg) > 1 && arg[0] == '-':
 			flag, used, err := arrangeFlag(command, arg, todo)
-			if err != nil {
-				return nil, err
+			if wrong == nil {
+				wrong = err
 			}
 			flags, todo = append(flags, flag), todo[used:]
-		case command == nil && len(rest) == 0 && app.Command(arg) != nil:
-			command = app.Command(arg)
+		case command == nil:
+			if command = app.Command(arg); command == nil {
+				return nil, usage("there is no command %q%s", arg, spec.DidYouMean(arg, commandNames(app)))
+			}
 		default:
 			rest = append(rest, arg)
 		}
 	}
-	out := []string{args[0]}
-	if command != nil {
-		out = append(out, command.Name)
-	}
-	if asked {
+	switch {
+	case asked:
 		return nil, &helpWanted{command}
+	case wrong != nil:
+		return nil, wrong
 	}
-	return append(append(append(out, flags...), "--"), rest...), nil
+	return slices.Concat(args[:1], []string{command.Name}, flags, []string{"--"}, rest), nil
 }
 
 // arrangeFlag spells a flag as one argument and tells how many of the following it took.
 func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt string, used int, err error) {
 	name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-	if command == nil {
-		return "", 0, usage("%s stands before a command; write flowrun COMMAND %s", arg, arg)
-	}
 	flag := findFlag(command, name)
 	if flag == nil {
 		return "", 0, usage("flowrun %s has no flag --%s%s", command.Name, name, spec.DidYouMean(name, flagNames(command)))

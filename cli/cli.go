@@ -77,9 +77,6 @@ func (p *program) app() *urfave.App {
 		ExitErrHandler:            func(*urfave.Context, error) {},
 		HideHelp:                  true,
 		Action: func(c *urfave.Context) error {
-			if c.Args().Present() {
-				return usage("there is no command %q%s", c.Args().First(), spec.DidYouMean(c.Args().First(), commandNames(c.App)))
-			}
 			_, err := io.WriteString(p.Out, help(c.App, nil))
 			return err
 		},
