@@ -38,7 +38,7 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.StringFlag{Name: "timeout", Usage: "in place of limits.timeout, such as 5m"},
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, errors only"},
-		&urfave.BoolFlag{Name: "no-color", Usage: "no colours", EnvVars: []string{"NO_COLOR"}},
+		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
 	}
 	return &urfave.Command{
 		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE (- is standard input)", Flags: append(flags, grantFlags()...),
