@@ -67,10 +67,10 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 
 // arrangeFlag spells a flag as one argument and tells how many of the following it took.
 func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt string, used int, err error) {
-	name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-	flag := findFlag(command, name)
+	typed, value, given := strings.Cut(arg, "=")
+	flag := findFlag(command, typed)
 	if flag == nil {
-		return "", 0, usage("flowrun %s has no flag --%s%s", command.Name, name, spec.DidYouMean(name, flagNames(command)))
+		return "", 0, usage("flowrun %s has no flag %s%s", command.Name, typed, flagMeant(command, typed))
 	}
 	spelt = "--" + flag.Names()[0]
 	switch {
@@ -134,21 +134,29 @@ func takesValue(f urfave.Flag) bool {
 	return ok && d.TakesValue()
 }
 
-func findFlag(command *urfave.Command, name string) urfave.Flag {
+// findFlag is the flag of a name that was typed with its dashes.
+func findFlag(command *urfave.Command, typed string) urfave.Flag {
 	for _, f := range command.Flags {
-		for _, n := range f.Names() {
-			if n == name {
-				return f
-			}
+		if slices.Contains(f.Names(), strings.TrimLeft(typed, "-")) {
+			return f
 		}
 	}
 	return nil
 }
 
+// flagMeant completes a message about an unknown flag. Nobody is led to --allow-all by a slip of the finger.
+func flagMeant(command *urfave.Command, typed string) string {
+	if meant := spec.DidYouMean(typed, flagNames(command)); !strings.Contains(meant, "--allow-all") {
+		return meant
+	}
+	return ""
+}
+
+// flagNames are a command's flags with their dashes.
 func flagNames(command *urfave.Command) []string {
 	var names []string
 	for _, f := range command.Flags {
-		names = append(names, f.Names()[0])
+		names = append(names, "--"+f.Names()[0])
 	}
 	return names
 }
