@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 	var flags, rest []string
 	var wrong error // the first mistake
 	asked := false
+	hint := "" // what to write where the name for a grant stood behind a space
 	for todo := args[1:]; len(todo) > 0; {
 		arg := todo[0]
 		todo = todo[1:]
@@ -48,6 +50,9 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 				wrong = err
 			}
 			flags, todo = append(flags, flag), todo[used:]
+			if strings.HasSuffix(flag, everything) && len(todo) > 0 && !strings.HasPrefix(todo[0], "-") {
+				hint = "; names follow =, as in " + arg + "=" + todo[0]
+			}
 		case command == nil:
 			if command = app.Command(arg); command == nil {
 				return nil, usage("there is no command %q%s", arg, spec.DidYouMean(arg, commandNames(app)))
@@ -62,7 +67,21 @@ func arrange(app *urfave.App, args []string) ([]string, error) {
 	case wrong != nil:
 		return nil, wrong
 	}
+	if problem := tooMany(command, len(rest)); problem != "" {
+		return nil, usage("%s%s", problem, hint)
+	}
 	return slices.Concat(args[:1], []string{command.Name}, flags, []string{"--"}, rest), nil
+}
+
+// tooMany tells that a command takes fewer arguments, if it does.
+func tooMany(command *urfave.Command, n int) string {
+	switch takes := strings.Trim(command.ArgsUsage, "[]"); {
+	case takes == "" && n > 0:
+		return fmt.Sprintf("flowrun %s takes no arguments", command.Name)
+	case n > 1 && !strings.HasSuffix(takes, "..."):
+		return fmt.Sprintf("flowrun %s takes one %s, not %d arguments", command.Name, takes, n)
+	}
+	return ""
 }
 
 // arrangeFlag spells a flag as one argument and tells how many of the following it took.

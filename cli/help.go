@@ -16,34 +16,48 @@ func help(app *urfave.App, command *urfave.Command) string {
 	if command == nil {
 		fmt.Fprintf(&b, "%s: %s\n\nflowrun COMMAND [flags] [arguments]\n\n", app.Name, app.Usage)
 		for _, c := range app.Commands {
-			entry(&b, c.Name, c.Usage, 12)
+			entry(&b, c.Name, c.Usage, 13)
 		}
 		b.WriteString("\nflowrun COMMAND --help tells more about each.\n")
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%s\n\nflowrun %s\n", command.Usage, strings.TrimSpace(command.Name+" "+command.ArgsUsage))
+	if command.Description != "" {
+		b.WriteByte('\n')
+		fill(&b, "", command.Description)
+	}
 	if len(command.Flags) > 0 {
 		b.WriteString("\nFlags, which may stand before and behind the arguments:\n\n")
 	}
 	for _, f := range command.Flags {
-		entry(&b, flagNamesOf(f), flagUsage(f), 24)
+		entry(&b, flagNamesOf(f), flagUsage(f), 25)
 	}
 	return b.String()
 }
 
 // entry writes a name and what it means beside it, over as many lines as that takes.
 func entry(b *strings.Builder, name, meaning string, column int) {
-	line := fmt.Sprintf("  %-*s", column-2, name)
+	line := fmt.Sprintf("  %-*s ", column-3, name)
 	if len(line) > column { // no room beside it
-		b.WriteString(line + "\n")
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 		line = strings.Repeat(" ", column)
 	}
-	for _, word := range strings.Fields(meaning) {
-		if len(line)+1+len(word) > width {
+	fill(b, line, meaning)
+}
+
+// fill writes text behind the beginning of a line, and indents what does not fit as far as it began.
+func fill(b *strings.Builder, line, text string) {
+	indent := strings.Repeat(" ", len(line))
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case len(line)+1+len(word) > width:
 			b.WriteString(line + "\n")
-			line = strings.Repeat(" ", column)
+			line = indent
+		default:
+			line += " "
 		}
-		line += " " + word
+		line += word
 	}
 	b.WriteString(line + "\n")
 }

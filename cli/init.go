@@ -25,9 +25,6 @@ func (p *program) initCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "example", Value: "hello", Usage: "which example: " + strings.Join(examples.Names(), ", ")},
 		},
 		Action: func(c *urfave.Context) error {
-			if c.Args().Len() > 1 {
-				return usage("flowrun init writes one FILE, not %d", c.Args().Len())
-			}
 			file := c.Args().First()
 			if file == "" {
 				file = "pipeline.yaml"

@@ -41,7 +41,7 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
 	}
 	return &urfave.Command{
-		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE (- is standard input)", Flags: append(flags, grantFlags()...),
+		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: "FILE may be - for standard input.", Flags: append(flags, grantFlags()...),
 		Action: p.run,
 	}
 }
@@ -145,8 +145,8 @@ func printJSON(w io.Writer, v any) error {
 
 // load reads the file that a command names, and prints warnings.
 func (p *program) load(c *urfave.Context, lang *engine.Language) (*engine.Graph, error) {
-	if c.Args().Len() != 1 {
-		return nil, usage("flowrun %s needs one FILE, not %d arguments", c.Command.Name, c.Args().Len())
+	if !c.Args().Present() {
+		return nil, usage("flowrun %s needs one FILE", c.Command.Name)
 	}
 	graph, diagnostics := p.read(c.Args().First(), lang, readOptions(c))
 	if err := diagnostics.Err(); err != nil {
