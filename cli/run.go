@@ -42,8 +42,19 @@ func (p *program) runCommand() *urfave.Command {
 	}
 	return &urfave.Command{
 		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: "FILE may be - for standard input.", Flags: append(flags, grantFlags()...),
-		Action: p.run,
+		Before: contradictions, Action: p.run,
 	}
+}
+
+// contradictions refuses flags that exclude each other.
+func contradictions(c *urfave.Context) error {
+	switch {
+	case c.IsSet("input") && c.IsSet("input-file"):
+		return usage("give --input or --input-file, not both")
+	case c.String("input-file") == "-" && c.Args().First() == "-":
+		return usage("the pipeline and its input cannot both come from standard input")
+	}
+	return nil
 }
 
 func (p *program) run(c *urfave.Context) error {
@@ -177,8 +188,8 @@ func runOptions(c *urfave.Context, pipeline *spec.Pipeline) ([]engine.Option, er
 		return nil, err
 	}
 	id := c.String("run-id")
-	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{0,100}$`).MatchString(id) {
-		return nil, usage("--run-id has letters, digits, _, . and - only, at most 100")
+	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{0,100}$`).MatchString(id) || id != "" && strings.Trim(id, ".") == "" {
+		return nil, usage("--run-id has letters, digits, _, . and - only, at most 100, and not dots alone")
 	}
 	opts := []engine.Option{
 		engine.WithParams(params), engine.WithGrants(grants(c)), engine.WithRunID(id), engine.WithIdentity(c.String("user-id"), c.String("session-id")),
@@ -224,13 +235,8 @@ func paramFlags(c *urfave.Context, pipeline *spec.Pipeline) (map[string]any, err
 func (p *program) input(c *urfave.Context, pipeline *spec.Pipeline) (any, error) {
 	text, name := c.String("input"), "--input"
 	switch {
-	case c.IsSet("input") && c.IsSet("input-file"):
-		return nil, usage("give --input or --input-file, not both")
 	case c.IsSet("input-file"):
 		name = c.String("input-file")
-		if name == "-" && c.Args().First() == "-" {
-			return nil, usage("the pipeline and its input cannot both come from standard input")
-		}
 		b, err := p.readInput(name)
 		if err != nil {
 			return nil, usage("reading the input: %v", err)
