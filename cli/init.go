@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -34,14 +35,17 @@ func (p *program) initCommand() *urfave.Command {
 	}
 }
 
-var schemaLine = regexp.MustCompile(`(?m)^# yaml-language-server: \$schema=.*$`)
+var (
+	schemaLine = regexp.MustCompile(`(?m)^# yaml-language-server: \$schema=.*$`)
+	runLine    = regexp.MustCompile(`(?m)^# Run it: (.*)$`)
+)
 
 func (p *program) initialise(file, example string) error {
 	src, err := examples.Source(example)
 	if err != nil {
 		return err
 	}
-	src = bytes.ReplaceAll(src, []byte("examples/"+example+".yaml"), []byte(file))
+	src = bytes.ReplaceAll(src, []byte("examples/"+example+".yaml"), []byte(quoted(file)))
 	src = schemaLine.ReplaceAll(src, []byte("# yaml-language-server: $$schema=./"+schemaName))
 	if err := writeNew(file, src); err != nil {
 		return err
@@ -50,8 +54,22 @@ func (p *program) initialise(file, example string) error {
 	if err := os.WriteFile(schema, nodes.Language().Spec.Schema(), 0o644); err != nil {
 		return fmt.Errorf("writing the schema: %w", err)
 	}
-	_, err = fmt.Fprintf(p.Err, "wrote %s and %s; try: flowrun run %s --input \"...\"\n", escape(file), escape(schema), escape(file))
+	_, err = fmt.Fprintf(p.Err, "wrote %s and %s; try: %s\n", escape(file), escape(schema), runLine.FindSubmatch(src)[1])
 	return err
+}
+
+// quoted is a file's name as one argument on a shell's line, which is no flag.
+func quoted(file string) string {
+	if strings.HasPrefix(file, "-") {
+		file = "./" + file
+	}
+	special := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+,:@%/", r) && r != filepath.Separator
+	}
+	if !strings.ContainsFunc(file, special) {
+		return file
+	}
+	return escape("'" + strings.ReplaceAll(file, "'", `'\''`) + "'")
 }
 
 // writeNew writes a file that must not be there yet.
