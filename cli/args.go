@@ -12,8 +12,6 @@ import (
 	"github.com/flowrun/flowrun/spec"
 )
 
-const completionFlag = "--generate-bash-completion"
-
 // helpWanted is a call for help, about a command or the whole program.
 type helpWanted struct{ command *urfave.Command }
 
@@ -23,7 +21,7 @@ func (*helpWanted) Error() string { return "help" }
 // refuses a mix of a flag's names, and reads -h before an argument as a command. What is wrong with the command or a
 // flag is said here; a call for help comes before mistakes in flags.
 func arrange(app *urfave.App, args []string) ([]string, error) {
-	if len(args) < 2 || args[len(args)-1] == completionFlag {
+	if len(args) < 2 {
 		return args, nil
 	}
 	var command *urfave.Command

@@ -40,21 +40,16 @@ func Main(args []string, std Streams) int {
 	}
 	p := &program{Streams: std}
 	app := p.app()
+	if last := len(args) - 1; last > 0 && args[last] == completionFlag {
+		return p.exit(p.complete(app, args[1:last]))
+	}
 	arranged, err := arrange(app, args)
 	if asked := (*helpWanted)(nil); errors.As(err, &asked) {
 		_, err = io.WriteString(p.Out, help(app, asked.command))
 	} else if err == nil {
-		err = complete(app, arranged)
+		err = app.Run(arranged)
 	}
 	return p.exit(err)
-}
-
-// complete runs the app. Completion of a half-typed flag panics in the library; there is nothing to complete then.
-func complete(app *urfave.App, args []string) error {
-	if args[len(args)-1] == completionFlag {
-		defer func() { _ = recover() }()
-	}
-	return app.Run(args)
 }
 
 // program is one call of the program.
@@ -69,7 +64,6 @@ func (p *program) app() *urfave.App {
 		Usage:                     "run declarative pipelines of LLM agents",
 		Version:                   version(),
 		HideVersion:               true,
-		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		Reader:                    p.In,
 		Writer:                    p.Out,

@@ -2,62 +2,171 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
 )
 
-// completions are scripts that ask the program itself for what may follow.
+// completionFlag, as the last argument, asks which words may come next. Before it stands the command line so far, with
+// the word that is being typed if that begins with -. A shell gives an empty word in place of any other, which tells
+// apart "--input" half typed and "--input " with its value to come.
+const completionFlag = "--generate-bash-completion"
+
+// complete prints what may come next, a word a line; nothing where a file or a free text belongs.
+func (p *program) complete(app *urfave.App, line []string) error {
+	for _, word := range candidates(app, line) {
+		if _, err := fmt.Fprintln(p.Out, word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func candidates(app *urfave.App, line []string) []string {
+	typed := ""
+	if last := len(line) - 1; last >= 0 && (line[last] == "" || line[last][0] == '-') {
+		line, typed = line[:last], line[last]
+	}
+	var command *urfave.Command
+	var open urfave.Flag // whose value comes next
+	arguments := 0
+	onlyArguments := false
+	for _, word := range line {
+		switch {
+		case open != nil:
+			open = nil
+		case onlyArguments:
+			arguments++
+		case word == "--":
+			onlyArguments = true
+		case strings.HasPrefix(word, "-") && command != nil:
+			open = waiting(command, word)
+		case command != nil:
+			arguments++
+		case word == "help" || strings.HasPrefix(word, "-"):
+		default:
+			if command = app.Command(word); command == nil {
+				return nil
+			}
+		}
+	}
+	switch {
+	case open != nil:
+		return choices[open.Names()[0]]
+	case typed != "" && !onlyArguments:
+		return flagCandidates(command, typed)
+	case command == nil:
+		return commandNames(app)
+	case arguments > 0:
+		return nil
+	case command.Name == "explain":
+		return nodes.Language().Spec.Topics()
+	case command.Name == "completion":
+		return shells
+	}
+	return nil
+}
+
+// waiting is the flag of a word, if the word is such that its value comes next.
+func waiting(command *urfave.Command, word string) urfave.Flag {
+	if f := findFlag(command, word); f != nil && takesValue(f) && !isGrant(f) {
+		return f
+	}
+	return nil
+}
+
+// flagCandidates are the flags that begin with what was typed, or what the flag takes that was typed in full.
+func flagCandidates(command *urfave.Command, typed string) []string {
+	if command == nil {
+		return beginning(typed, []string{"--help", "--version"})
+	}
+	flags := beginning(typed, append(flagNames(command), "--help"))
+	name, _, given := strings.Cut(typed, "=")
+	flag := findFlag(command, name)
+	if flag == nil || choices[flag.Names()[0]] == nil || len(flags) > 0 && flags[0] != typed {
+		return flags
+	}
+	values := slices.Clone(choices[flag.Names()[0]])
+	for i := range values {
+		if given {
+			values[i] = name + "=" + values[i]
+		}
+	}
+	return values
+}
+
+func beginning(with string, words []string) []string {
+	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, with) })
+}
+
+// completions are scripts that ask the program itself for what may follow, and offer files where it knows nothing. None
+// lets its shell read again what was typed.
 var completions = map[string]string{
 	"bash": `# flowrun: source <(flowrun completion bash)
 _flowrun() {
-  local cur="${COMP_WORDS[COMP_CWORD]}" words
-  if [[ "$cur" == -* ]]; then
-    words=$("${COMP_WORDS[@]:0:COMP_CWORD}" "$cur" --generate-bash-completion 2>/dev/null)
-  else
-    words=$("${COMP_WORDS[@]:0:COMP_CWORD}" --generate-bash-completion 2>/dev/null)
+  local cur="${COMP_WORDS[COMP_CWORD]}" line=() offers word
+  # bash takes --flag=value for three words.
+  for word in "${COMP_WORDS[@]:0:COMP_CWORD}"; do
+    [[ "$word" == = ]] || line+=("$word")
+  done
+  [[ "$cur" == = ]] && cur=
+  [[ "$cur" == -* ]] && line+=("$cur") || line+=("")
+  offers=$("${line[@]}" --generate-bash-completion 2>/dev/null)
+  if [[ -z "$offers" ]]; then
+    compopt -o filenames -o default 2>/dev/null
+    offers=$(compgen -f -- "$cur")
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$cur"))
-  if [[ ${#COMPREPLY[@]} -eq 0 ]]; then
-    COMPREPLY=($(compgen -f -- "$cur"))
-  fi
+  COMPREPLY=()
+  while IFS= read -r word; do
+    [[ -n "$word" && "$word" == "$cur"* ]] && COMPREPLY+=("$word")
+  done <<< "$offers"
 }
-complete -o filenames -F _flowrun flowrun
+complete -F _flowrun flowrun
 `,
 	"zsh": `#compdef flowrun
-# flowrun: source <(flowrun completion zsh)
+# flowrun: source <(flowrun completion zsh), behind compinit
 _flowrun() {
-  local -a words_found
-  if [[ "${words[CURRENT]}" == -* ]]; then
-    words_found=("${(@f)$(${words[@]:0:$((CURRENT-1))} ${words[CURRENT]} --generate-bash-completion 2>/dev/null)}")
+  local -a line offers
+  line=("${(@Q)words[1,CURRENT-1]}")
+  [[ "${words[CURRENT]}" == -* ]] && line+=("${words[CURRENT]}") || line+=("")
+  offers=("${(@f)$("${line[@]}" --generate-bash-completion 2>/dev/null)}")
+  if [[ -n "${offers[1]}" ]]; then
+    compadd -a offers
   else
-    words_found=("${(@f)$(${words[@]:0:$((CURRENT-1))} --generate-bash-completion 2>/dev/null)}")
-  fi
-  if [[ -n "${words_found[1]}" ]]; then
-    _describe 'flowrun' words_found
-  else
+    [[ "${words[CURRENT]}" == -*=* ]] && compset -P '*='
     _files
   fi
 }
-compdef _flowrun flowrun
+if [[ "${funcstack[1]}" == _flowrun ]]; then
+  _flowrun
+else
+  compdef _flowrun flowrun
+fi
 `,
 	"fish": `# flowrun: flowrun completion fish | source
-function __flowrun_complete
-  set -l words (commandline -opc) (commandline -ct)
-  if string match -q -- '-*' (commandline -ct)
-    $words --generate-bash-completion 2>/dev/null
-  else
-    set -e words[-1]
-    $words --generate-bash-completion 2>/dev/null
-  end
+function __flowrun_ask
+  set -l line (commandline -opc)
+  set -l cur (commandline -ct)
+  string match -q -- '-*' "$cur"; or set cur ''
+  set -g __flowrun_offers ($line "$cur" --generate-bash-completion 2>/dev/null)
+  set -q __flowrun_offers[1]
 end
-complete -c flowrun -a '(__flowrun_complete)'
+complete -c flowrun -n __flowrun_ask -f -a '$__flowrun_offers'
 `,
-	"powershell": `# flowrun: flowrun completion powershell | Out-String | Invoke-Expression
+	"powershell": `# flowrun: flowrun completion powershell >> $PROFILE
 Register-ArgumentCompleter -Native -CommandName flowrun -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
-  $line = $commandAst.ToString()
-  if (-not $wordToComplete.StartsWith('-')) { $line = $line.Substring(0, $line.Length - $wordToComplete.Length) }
-  Invoke-Expression "$line --generate-bash-completion" | Where-Object { $_ -like "$wordToComplete*" } | ForEach-Object {
+  $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object {
+    if ($null -ne $_.Value) { "$($_.Value)" } else { $_.ToString() }
+  })
+  $rest = @($words | Select-Object -Skip 1)
+  if ($wordToComplete.StartsWith('-')) { $rest += $wordToComplete } else { $rest += '' }
+  & $words[0] @rest --generate-bash-completion 2>$null | Where-Object { $_.StartsWith($wordToComplete) } | ForEach-Object {
     [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
   }
 }
@@ -68,18 +177,14 @@ var shells = []string{"bash", "zsh", "fish", "powershell"}
 
 func (p *program) completionCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish|powershell",
-		BashComplete: func(c *urfave.Context) {
-			for _, s := range shells {
-				fmt.Fprintln(c.App.Writer, s)
-			}
-		},
+		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: strings.Join(shells, "|"),
 		Action: func(c *urfave.Context) error {
-			script, ok := completions[c.Args().First()]
+			shell := c.Args().First()
+			script, ok := completions[shell]
 			if !ok {
-				return usage("completion is for bash, zsh, fish or powershell, not %q", c.Args().First())
+				return usage("completion is for %s, not %q%s", oneOf(shells), shell, spec.DidYouMean(shell, shells))
 			}
-			_, err := fmt.Fprint(p.Out, script)
+			_, err := io.WriteString(p.Out, script)
 			return err
 		},
 	}
