@@ -175,9 +175,18 @@ Register-ArgumentCompleter -Native -CommandName flowrun -ScriptBlock {
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
+const completionDescription = `Sourced where the shell starts, it completes commands, flags and their values:
+
+  bash        source <(flowrun completion bash)                in ~/.bashrc
+  zsh         source <(flowrun completion zsh)                 in ~/.zshrc
+  fish        flowrun completion fish | source                 in config.fish
+  powershell  flowrun completion powershell >> $PROFILE        once
+`
+
 func (p *program) completionCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: strings.Join(shells, "|"),
+		Description: completionDescription,
 		Action: func(c *urfave.Context) error {
 			shell := c.Args().First()
 			script, ok := completions[shell]

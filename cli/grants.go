@@ -42,23 +42,26 @@ func split(value string) []string {
 func (n *names) String() string { return strings.Join(n.names, ",") }
 
 var grantUsage = map[string]string{
-	"exec": "let the pipeline run commands, all or those named",
-	"net":  "let it reach hosts, all or those named",
-	"env":  "let it read environment variables, all or those named",
-	"read": "let it include files outside of its folder, all or those at or below the paths",
+	"exec": "run commands, all or each `COMMAND` named",
+	"net":  "send requests to hosts, all or each `HOST` named",
+	"env":  "read environment variables, all or each `NAME` named",
+	"read": "include files outside of its folder, all or those at or below each `PATH`",
 }
 
 // grantFlags are the --allow flags.
 func grantFlags() []urfave.Flag {
-	flags := []urfave.Flag{&urfave.BoolFlag{Name: "allow-all", Usage: "let the pipeline do all that it asks for"}}
+	const category = "What the pipeline may do besides asking models; by default none of it:"
+	var flags []urfave.Flag
 	for _, sort := range []string{"exec", "net", "env", "read"} {
-		flags = append(flags, &urfave.GenericFlag{Name: "allow-" + sort, Usage: grantUsage[sort], Value: &names{}})
+		f := grantFlag(sort)
+		f.Category = category
+		flags = append(flags, f)
 	}
-	return flags
+	return append(flags, &urfave.BoolFlag{Category: category, Name: "allow-all", Usage: "all of these"})
 }
 
-func readFlag() urfave.Flag {
-	return &urfave.GenericFlag{Name: "allow-read", Usage: grantUsage["read"], Value: &names{}}
+func grantFlag(sort string) *urfave.GenericFlag {
+	return &urfave.GenericFlag{Name: "allow-" + sort, Usage: grantUsage[sort], Value: &names{}}
 }
 
 // grants are what the flags allow.

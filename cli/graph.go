@@ -10,10 +10,11 @@ import (
 
 func (p *program) graphCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "graph", Usage: "draw a pipeline with all that is nested in it", ArgsUsage: "FILE",
+		Name: "graph", Usage: "print a drawing of a pipeline, with all that is nested in it", ArgsUsage: "FILE",
+		Description: "FILE may be - for standard input.\n",
 		Flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "mermaid", Usage: "mermaid, dot or json"},
-			readFlag(),
+			&urfave.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "mermaid", Usage: "`FORMAT` is mermaid, dot or json"},
+			grantFlag("read"),
 		},
 		Action: func(c *urfave.Context) error {
 			graph, err := p.load(c, nodes.Language())

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -14,23 +15,30 @@ const width = 80
 func help(app *urfave.App, command *urfave.Command) string {
 	var b strings.Builder
 	if command == nil {
-		fmt.Fprintf(&b, "%s: %s\n\nflowrun COMMAND [flags] [arguments]\n\n", app.Name, app.Usage)
+		fmt.Fprintf(&b, "%s: %s\n\nUsage: flowrun COMMAND [FLAGS] [ARGUMENTS]\n\n", app.Name, app.Usage)
 		for _, c := range app.Commands {
-			entry(&b, c.Name, c.Usage, 13)
+			entry(&b, c.Name, c.Usage, 14)
 		}
-		b.WriteString("\nflowrun COMMAND --help tells more about each.\n")
+		b.WriteString("\nflowrun COMMAND --help tells more about each. To begin, try flowrun init.\n")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "%s\n\nflowrun %s\n", command.Usage, strings.TrimSpace(command.Name+" "+command.ArgsUsage))
-	if command.Description != "" {
-		b.WriteByte('\n')
-		fill(&b, "", command.Description)
-	}
+	fmt.Fprintf(&b, "%s\n\nUsage: flowrun %s", command.Usage, command.Name)
 	if len(command.Flags) > 0 {
-		b.WriteString("\nFlags, which may stand before and behind the arguments:\n\n")
+		b.WriteString(" [FLAGS]")
 	}
-	for _, f := range command.Flags {
-		entry(&b, flagNamesOf(f), flagUsage(f), 25)
+	fmt.Fprintf(&b, "%s\n", strings.TrimRight(" "+command.ArgsUsage, " "))
+	if command.Description != "" {
+		fmt.Fprintf(&b, "\n%s", command.Description)
+	}
+	category := ""
+	for i, f := range command.Flags {
+		c := f.(urfave.CategorizableFlag).GetCategory()
+		if i == 0 || c != category {
+			fmt.Fprintf(&b, "\n%s\n\n", cmp.Or(c, "Flags, before or behind the arguments:"))
+		}
+		category = c
+		name, usage := flagHelp(f)
+		entry(&b, name, usage, 25)
 	}
 	return b.String()
 }
@@ -42,18 +50,12 @@ func entry(b *strings.Builder, name, meaning string, column int) {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 		line = strings.Repeat(" ", column)
 	}
-	fill(b, line, meaning)
-}
-
-// fill writes text behind the beginning of a line, and indents what does not fit as far as it began.
-func fill(b *strings.Builder, line, text string) {
-	indent := strings.Repeat(" ", len(line))
-	for i, word := range strings.Fields(text) {
+	for i, word := range strings.Fields(meaning) {
 		switch {
 		case i == 0:
 		case len(line)+1+len(word) > width:
 			b.WriteString(line + "\n")
-			line = indent
+			line = strings.Repeat(" ", column)
 		default:
 			line += " "
 		}
@@ -62,27 +64,22 @@ func fill(b *strings.Builder, line, text string) {
 	b.WriteString(line + "\n")
 }
 
-func flagNamesOf(f urfave.Flag) string {
-	name := "--" + f.Names()[0]
+// flagHelp is how a flag is written, and what it means. The value's name stands between backquotes in the flag's usage.
+func flagHelp(f urfave.Flag) (name, usage string) {
+	name, usage = "--"+f.Names()[0], f.(urfave.DocGenerationFlag).GetUsage()
 	for _, short := range f.Names()[1:] {
 		name = "-" + short + ", " + name
 	}
-	switch f.(type) {
-	case *urfave.BoolFlag:
-	case *urfave.GenericFlag:
-		name += "[=NAME,...]"
-	case *urfave.IntFlag:
-		name += " N"
-	default:
-		name += " VALUE"
+	if parts := strings.Split(usage, "`"); len(parts) == 3 {
+		usage = strings.Join(parts, "")
+		if isGrant(f) {
+			name += "[=" + parts[1] + ",...]"
+		} else {
+			name += " " + parts[1]
+		}
 	}
-	return name
-}
-
-func flagUsage(f urfave.Flag) string {
-	usage := f.(urfave.DocGenerationFlag).GetUsage()
 	if s, ok := f.(*urfave.StringFlag); ok && s.Value != "" {
 		usage += fmt.Sprintf(" (default %s)", s.Value)
 	}
-	return usage
+	return name, usage
 }

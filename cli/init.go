@@ -21,9 +21,10 @@ const schemaName = "flowrun.schema.json"
 
 func (p *program) initCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "init", Usage: "write a pipeline to start from, and its schema for editors beside it", ArgsUsage: "[FILE]",
+		Name: "init", Usage: "write a pipeline to start from, and its schema for editors", ArgsUsage: "[FILE]",
+		Description: "FILE is pipeline.yaml unless another is named; it must not be there yet.\n" + schemaName + " is written beside it.\n",
 		Flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "example", Value: "hello", Usage: "which example: " + strings.Join(examples.Names(), ", ")},
+			&urfave.StringFlag{Name: "example", Value: "hello", Usage: "start from the example `NAME`: " + strings.Join(examples.Names(), ", ")},
 		},
 		Action: func(c *urfave.Context) error {
 			file := c.Args().First()

@@ -21,30 +21,39 @@ import (
 )
 
 func (p *program) runCommand() *urfave.Command {
+	const limits = "In place of the file's limits:"
 	flags := []urfave.Flag{
-		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the pipeline's input, as text"},
-		&urfave.StringFlag{Name: "input-file", Usage: "a file that holds the input, .json and .yaml as a value; - is standard input"},
-		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "a parameter, as name=value; again for more"},
-		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another model, as provider/name, or AGENT=provider/name for one agent"},
-		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text: the output alone; json: the whole result"},
+		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "take `TEXT` as the pipeline's input"},
+		&urfave.StringFlag{Name: "input-file", Usage: "take the input from `PATH`, .json and .yaml as a value, else as text; - is standard input"},
+		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
+		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name; for one agent as AGENT=MODEL, again for more"},
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, the output alone, or json, the whole result"},
 		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
-		&urfave.StringFlag{Name: "events", Usage: "write the run's events to a file as JSON Lines; - writes them instead of the output"},
-		&urfave.StringFlag{Name: "user-id", Usage: "on whose behalf the pipeline runs"},
-		&urfave.StringFlag{Name: "session-id", Usage: "the session it belongs to"},
-		&urfave.StringFlag{Name: "run-id", Usage: "the run's id; without it a new one"},
-		&urfave.IntFlag{Name: "max-steps", Base: 10, Usage: "in place of limits.max_steps, which is 100 where the file says nothing"},
-		&urfave.IntFlag{Name: "max-visits", Base: 10, Usage: "in place of limits.max_visits_per_node, else 25"},
-		&urfave.IntFlag{Name: "max-concurrency", Base: 10, Usage: "in place of limits.max_concurrency, else 16"},
-		&urfave.StringFlag{Name: "timeout", Usage: "in place of limits.timeout, such as 5m"},
+		&urfave.StringFlag{Name: "events", Usage: "write the run's events to `PATH` as JSON Lines; - is standard output, in place of the output"},
+		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
+		&urfave.StringFlag{Name: "session-id", Usage: "the `ID` of the session it belongs to, which is run.session_id in the file (default the run's)"},
+		&urfave.StringFlag{Name: "run-id", Usage: "the `ID` of the run (default a new one)"},
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
-		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, errors only"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
+		&urfave.IntFlag{Category: limits, Name: "max-steps", Base: 10, Usage: "take at most `N` steps (default limits.max_steps, else 100)"},
+		&urfave.IntFlag{Category: limits, Name: "max-visits", Base: 10, Usage: "visit a node at most `N` times (default limits.max_visits_per_node, else 25)"},
+		&urfave.IntFlag{Category: limits, Name: "max-concurrency", Base: 10, Usage: "let at most `N` agents, commands and requests work at once (default limits.max_concurrency, else 16)"},
+		&urfave.StringFlag{Category: limits, Name: "timeout", Usage: "stop after a `DURATION` such as 30s or 5m (default limits.timeout, else never)"},
 	}
 	return &urfave.Command{
-		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: "FILE may be - for standard input.", Flags: append(flags, grantFlags()...),
+		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: runDescription, Flags: append(flags, grantFlags()...),
 		Before: contradictions, Action: p.run,
 	}
 }
+
+const runDescription = `The output goes to standard output, progress and errors to standard error.
+FILE may be - for standard input.
+
+Exit codes: 0 completed, 1 failed, 2 wrong usage, file or input, 3 limit
+reached, 4 not allowed, 124 timed out, 130 interrupted. With 2 and 4 nothing
+ran.
+`
 
 // contradictions refuses flags that exclude each other.
 func contradictions(c *urfave.Context) error {

@@ -12,6 +12,7 @@ import (
 func (p *program) schemaCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "schema", Usage: "print the JSON Schema of pipeline files, for editors",
+		Description: "An editor finds it by a comment at the top of a pipeline file:\n\n  # yaml-language-server: $schema=./" + schemaName + "\n\nflowrun init writes both.\n",
 		Action: func(*urfave.Context) error {
 			_, err := p.Out.Write(nodes.Language().Spec.Schema())
 			return err
@@ -22,6 +23,7 @@ func (p *program) schemaCommand() *urfave.Command {
 func (p *program) explainCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "explain", Usage: "describe a kind of node, or another key of a pipeline file", ArgsUsage: "[NAME]",
+		Description: "NAME is a kind such as agent or parallel, or a key such as retry or limits.\nWithout it all are listed.\n",
 		Action: func(c *urfave.Context) error {
 			lang := nodes.Language().Spec
 			name := c.Args().First()

@@ -12,9 +12,10 @@ import (
 func (p *program) validateCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "validate", Usage: "check pipeline files and report every problem at once", ArgsUsage: "FILE...",
+		Description: "Problems go to standard error. The exit code is 2 where a file has an error, and\n0 otherwise; warnings do not count. FILE may be - for standard input.\n",
 		Flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "text, or json on standard output"},
-			readFlag(),
+			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, or json on standard output"},
+			grantFlag("read"),
 		},
 		Action: func(c *urfave.Context) error {
 			if !c.Args().Present() {
