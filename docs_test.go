@@ -221,7 +221,7 @@ var vague = []struct {
 	as      string
 }{
 	{regexp.MustCompile(`\d+\.\d+s\b`), "0.0s"},
-	{regexp.MustCompile(`(?m)\b\d+ms(,|$)`), "0ms$1"},
+	{regexp.MustCompile(`\b\d+ms\b`), "0ms"},
 	{regexp.MustCompile(`\d{8}-\d{6}-[0-9a-f]{8}`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`"duration_ms": ?\d+`), `"duration_ms": 0`},
