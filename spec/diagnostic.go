@@ -149,13 +149,3 @@ func show(v any) string {
 	}
 	return s
 }
-
-// printable replaces what could command a terminal: files come from anywhere.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-}

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // Pipeline is a pipeline file that was read and checked, with those that it includes.
@@ -145,11 +145,12 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 	l.open = append(l.open, key)
 	defer func() { l.open = l.open[:len(l.open)-1] }()
 	p := &Pipeline{File: name, Name: nameFrom(strings.TrimSuffix(path.Base(key), path.Ext(key))), used: map[Pos]bool{}, names: map[string]*Node{}}
-	if err := textual(src); err != nil {
-		l.report(Diagnostic{Pos: Pos{File: name}, Message: err.Error()})
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // which is no character of the first line
+	l.lines[name] = strings.Split(string(src), "\n")
+	if d := notText(name, string(src)); d != nil {
+		l.report(*d)
 		return nil
 	}
-	l.lines[name] = strings.Split(string(src), "\n")
 	if t := treeOf(name, src, l.report); t != nil {
 		r := &reader{load: l, p: p, lines: l.lines[name], names: p.names}
 		r.file(t)
@@ -161,17 +162,6 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 		return nil
 	}
 	return p
-}
-
-// textual refuses what is no text.
-func textual(src []byte) error {
-	if !utf8.Valid(src) {
-		return errors.New("the file is not UTF-8 text")
-	}
-	if i := slices.Index(src, 0); i >= 0 {
-		return errors.New("the file holds a NUL byte: it is no text")
-	}
-	return nil
 }
 
 // include reads the file that a node names.

@@ -108,33 +108,53 @@ func TestAllowRead(t *testing.T) {
 
 func TestFilesThatAreNoText(t *testing.T) {
 	dir := folder(t, map[string]string{
-		"nul.yaml":    "set: \"a\x00b\"",
-		"latin.yaml":  "set: '\xe4'",
-		"empty.yaml":  "",
-		"note.yaml":   "# nothing\n",
-		"two.yaml":    "set: 1\n---\nset: 2\n",
-		"list.yaml":   "- set: 1",
-		"bom.yaml":    "\ufeffset: 1\r\nname: x\r\n",
-		"broken.yaml": "set: [",
-		"tabs.yaml":   "seq:\n\t- set: 1\n",
-		"self.yaml":   "set: &a [*a]",
-		"tag.yaml":    "set: !!python/object {a: 1}",
-		"big.yaml":    "set: '" + strings.Repeat("x", maxFile) + "'",
+		"nul.yaml":     "set: \"a\x00b\"",
+		"latin.yaml":   "set: '\xe4'",
+		"bidi.yaml":    "chain:\n  - set: '\u202eabc'",
+		"isolate.yaml": "# \u2066\nset: 1",
+		"marks.yaml":   "set: 1 # \u200f\u05d0\u200e",
+		"escape.yaml":  "set: é\x1b",
+		"c1.yaml":      "set: \u009b2J",
+		"delete.yaml":  "set: \x7f",
+		"nel.yaml":     "set: 1 # \u0085name: x",
+		"line.yaml":    "set: 1 # \u2028name: x",
+		"cr.yaml":      "set: 1 # \rname: x\n",
+		"empty.yaml":   "",
+		"note.yaml":    "# nothing\n",
+		"two.yaml":     "set: 1\n---\nset: 2\n",
+		"list.yaml":    "- set: 1",
+		"bom.yaml":     "\ufeffset: 1\r\nname: x\r\n",
+		"first.yaml":   "\ufeffset: '${{ nothing }}'",
+		"broken.yaml":  "set: [",
+		"tabs.yaml":    "seq:\n\t- set: 1\n",
+		"self.yaml":    "set: &a [*a]",
+		"tag.yaml":     "set: !!python/object {a: 1}",
+		"big.yaml":     "set: '" + strings.Repeat("x", maxFile) + "'",
 	})
 	tests := map[string]string{
-		"nul.yaml":    "nul.yaml: the file holds a NUL byte",
-		"latin.yaml":  "latin.yaml: the file is not UTF-8 text",
-		"empty.yaml":  "empty.yaml:1:1: the file is empty",
-		"note.yaml":   "note.yaml:1:1: the file is empty",
-		"two.yaml":    "two.yaml:2:1: a file holds one YAML document",
-		"list.yaml":   "list.yaml:1:1: a pipeline is a mapping",
-		"bom.yaml":    "",
-		"broken.yaml": "broken.yaml:1:1: this is not YAML",
-		"tabs.yaml":   "tabs.yaml:2:2: this is not YAML",
-		"self.yaml":   `self.yaml:1:10: the anchor "a" holds itself`,
-		"tag.yaml":    "tag.yaml:1:6: explicit YAML tags",
-		"big.yaml":    "big.yaml: it is larger than 10 MiB",
-		"absent.yaml": "absent.yaml: no such file or directory",
+		"nul.yaml":     "nul.yaml:1:8: the file holds a NUL byte",
+		"latin.yaml":   "latin.yaml:1:7: the file is not UTF-8 text",
+		"bidi.yaml":    "bidi.yaml:2:11: marks that turn the direction of text are not allowed: U+202E",
+		"isolate.yaml": "isolate.yaml:1:3: marks that turn the direction of text are not allowed: U+2066",
+		"marks.yaml":   "",
+		"escape.yaml":  "escape.yaml:1:7: control characters are not allowed: U+001B",
+		"c1.yaml":      "c1.yaml:1:6: control characters are not allowed: U+009B",
+		"delete.yaml":  "delete.yaml:1:6: control characters are not allowed: U+007F",
+		"nel.yaml":     "nel.yaml:1:10: a line must end with LF or CR LF, not U+0085",
+		"line.yaml":    "line.yaml:1:10: a line must end with LF or CR LF, not U+2028",
+		"cr.yaml":      "cr.yaml:1:10: a line must end with LF or CR LF, not U+000D",
+		"empty.yaml":   "empty.yaml:1:1: the file is empty",
+		"note.yaml":    "note.yaml:1:1: the file is empty",
+		"two.yaml":     "two.yaml:2:1: a file holds one YAML document",
+		"list.yaml":    "list.yaml:1:1: a pipeline is a mapping",
+		"bom.yaml":     "",
+		"first.yaml":   "first.yaml:1:11: unknown name nothing",
+		"broken.yaml":  "broken.yaml:1:1: this is not YAML",
+		"tabs.yaml":    "tabs.yaml:2:2: this is not YAML",
+		"self.yaml":    `self.yaml:1:10: the anchor "a" holds itself`,
+		"tag.yaml":     "tag.yaml:1:6: explicit YAML tags",
+		"big.yaml":     "big.yaml: it is larger than 10 MiB",
+		"absent.yaml":  "absent.yaml: no such file or directory",
 	}
 	for file, want := range tests {
 		t.Run(file, func(t *testing.T) {
@@ -181,7 +201,7 @@ func TestAliasBomb(t *testing.T) {
 
 // Problems of several files come sorted, each below its place with its own source line.
 func TestDiagnosticsWrite(t *testing.T) {
-	dir := folder(t, map[string]string{"p.yaml": "seq:\n  - flow: a.yaml\n  - sett: \"\u202eabc\"\n", "a.yaml": "set: zebra\n"})
+	dir := folder(t, map[string]string{"p.yaml": "seq:\n  - flow: a.yaml\n  - sett: \"\u200fabc\"\n", "a.yaml": "set: zebra\n"})
 	_, diagnostics := Load(filepath.Join(dir, "p.yaml"), tiny())
 	var b strings.Builder
 	if err := diagnostics.Write(&b); err != nil {
