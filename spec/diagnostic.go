@@ -32,8 +32,7 @@ type Diagnostic struct {
 	Hint    string // how to mend it; empty where the message says it all
 	Warning bool   // the file is good all the same
 
-	line string // the source line, shortened around the column
-	at   int    // characters of line before the caret
+	line string // of the source
 }
 
 func (d Diagnostic) Error() string {
@@ -88,8 +87,8 @@ func (ds Diagnostics) Write(w io.Writer) error {
 			break
 		}
 		fmt.Fprintln(&b, d.Error())
-		if d.line != "" {
-			fmt.Fprintf(&b, "  %s\n  %s^\n", d.line, strings.Repeat(" ", d.at))
+		if shown := caret(d.line, d.Column); shown != "" {
+			b.WriteString(indent(shown, "  "))
 		}
 		if d.Hint != "" {
 			fmt.Fprintf(&b, "  hint: %s\n", d.Hint)
@@ -115,20 +114,6 @@ func (ds Diagnostics) sort() Diagnostics {
 
 // maxQuoted is how many characters of a source line or a value a message quotes.
 const maxQuoted = 200
-
-// show keeps the part of a source line around the column, with tabs as spaces so that the caret stands right.
-func (d *Diagnostic) show(line string) {
-	line = printable(strings.ReplaceAll(line, "\t", " "))
-	at := d.Column - 1
-	if n := utf8.RuneCountInString(line); n > maxQuoted {
-		runes := []rune(line)
-		from := min(max(0, at-maxQuoted/2), n-maxQuoted)
-		line, at = string(runes[from:from+maxQuoted]), at-from
-	}
-	if at >= 0 && at <= utf8.RuneCountInString(line) {
-		d.line, d.at = line, at
-	}
-}
 
 // quote shortens a text of the file for a message.
 func quote(s string) string {

@@ -115,7 +115,7 @@ func (l *loader) close() {
 
 func (l *loader) report(d Diagnostic) {
 	if lines := l.lines[d.File]; d.Line > 0 && d.Line <= len(lines) {
-		d.show(strings.TrimRight(lines[d.Line-1], "\r"))
+		d.line = lines[d.Line-1]
 	}
 	l.problems = append(l.problems, d)
 }

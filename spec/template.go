@@ -2,7 +2,9 @@ package spec
 
 import (
 	"errors"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // part is a piece of a template: text, or the source of an expression.
@@ -98,18 +100,19 @@ func (t *tree) marks(lines []string) []Pos {
 			if runes[c] != '$' || runes[c+1] != '{' || runes[c+2] != '{' {
 				continue
 			}
-			p := Pos{t.File, i + 1, c + 4}
-			for p.Column <= len(runes) && runes[p.Column-1] == ' ' {
-				p.Column++
-			}
-			if p.Column > len(runes) { // the expression begins on the next line
-				p = Pos{t.File, i + 2, 1}
-				for i+1 < len(lines) && p.Column <= len(lines[i+1]) && lines[i+1][p.Column-1] == ' ' {
-					p.Column++
-				}
-			}
-			places = append(places, p)
+			places = append(places, t.behind(lines, i, c+3))
 		}
 	}
 	return places
+}
+
+// behind is the place of the first character at or behind one of a line that is no space, be it on a later line.
+func (t *tree) behind(lines []string, line, column int) Pos {
+	for i := line; i < len(lines); i, column = i+1, 0 {
+		rest := []rune(lines[i])[column:]
+		if first := slices.IndexFunc(rest, func(r rune) bool { return !unicode.IsSpace(r) }); first >= 0 {
+			return Pos{t.File, i + 1, column + first + 1}
+		}
+	}
+	return t.Pos
 }
