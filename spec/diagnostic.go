@@ -17,12 +17,12 @@ type Pos struct {
 	Column int
 }
 
-// String is file:line:col, which editors jump to.
+// String is file:line:col, which editors jump to, on one line whatever the file is called.
 func (p Pos) String() string {
 	if p.Line == 0 {
-		return p.File
+		return oneLine(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", oneLine(p.File), p.Line, p.Column)
 }
 
 // Diagnostic is one problem of a file: where, what was found and what would do.

@@ -174,7 +174,7 @@ func (r *reader) include(t *tree) *Pipeline {
 	}
 	key = path.Clean(filepath.ToSlash(key))
 	if i := slices.Index(l.open, key); i >= 0 {
-		r.problem(t, "", "%s includes itself: %s", quote(t.text), strings.Join(append(slices.Clone(l.open[i:]), key), " -> "))
+		r.problem(t, "", "%s includes itself: %s", quote(t.text), oneLine(strings.Join(append(slices.Clone(l.open[i:]), key), " -> ")))
 		return nil
 	}
 	if len(l.open) > maxIncludes {
@@ -189,7 +189,7 @@ func (r *reader) include(t *tree) *Pipeline {
 	if err != nil {
 		hint := ""
 		if errors.Is(err, errOutside) {
-			hint = fmt.Sprintf("allow it with --allow-read=%s", filepath.Join(l.folder, key))
+			hint = fmt.Sprintf("allow it with --allow-read=%s", oneLine(filepath.Join(l.folder, key)))
 		}
 		r.problem(t, hint, "including %s: %s", quote(t.text), reason(err))
 		return nil

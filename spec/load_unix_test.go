@@ -21,3 +21,15 @@ func TestFIFO(t *testing.T) {
 		}
 	}
 }
+
+// What a file is called cannot end a message's line, or begin another that looks like one.
+func TestNamesOfFilesStayOnALine(t *testing.T) {
+	dir := folder(t, map[string]string{"p\nx.yaml:1:1: fine.yaml": "seq: [{set: nothing}, {flow: \"./a\\nb\\e.yaml\"}]", "a\nb\x1b.yaml": "flow: \"a\\nb\\e.yaml\""})
+	_, diagnostics := Load(filepath.Join(dir, "p\nx.yaml:1:1: fine.yaml"), tiny())
+	got := strings.ReplaceAll(diagnostics.Error(), dir+string(filepath.Separator), "")
+	want := `a\nb\u001b.yaml:1:7: "a\nb\x1b.yaml" includes itself: a\nb\u001b.yaml -> a\nb\u001b.yaml
+p\nx.yaml:1:1: fine.yaml:1:13: unknown name nothing`
+	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}

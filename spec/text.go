@@ -42,10 +42,34 @@ func turns(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r 
 // breaks tells whether YAML ends a line, and so a comment, at a character where an editor may not.
 func breaks(r rune) bool { return r == '\r' || r == 0x85 || r == 0x2028 || r == 0x2029 }
 
-// printable replaces what could command a terminal or hide other text: files come from anywhere.
+// oneLine writes the controls in the name of a file as a program's source would, so that a message stays on its line.
+func oneLine(name string) string {
+	if !strings.ContainsFunc(name, hides) {
+		return name
+	}
+	var b strings.Builder
+	for _, r := range name {
+		switch {
+		case r == '\n':
+			b.WriteString(`\n`)
+		case hides(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// hides tells whether a character could command a terminal or show other text than there is.
+func hides(r rune) bool {
+	return unicode.IsControl(r) || turns(r) || breaks(r) || r == 0x200e || r == 0x200f
+}
+
+// printable replaces what should not reach a terminal: files come from anywhere.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || turns(r) || breaks(r) || r == 0x200e || r == 0x200f {
+		if hides(r) {
 			return utf8.RuneError
 		}
 		return r
