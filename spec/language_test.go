@@ -50,13 +50,3 @@ func TestNewLanguagePanicsOnItsOwnMistakes(t *testing.T) {
 	}()
 	NewLanguage([]Shape{{Name: "a", Fields: []Field{{Name: "b"}}}}, nil, nil, nil)
 }
-
-func TestSuggestions(t *testing.T) {
-	words := []string{"agent", "agents", "chain", "when", "max_steps", "on"}
-	tests := map[string]string{"agnet": "agent", "agents": "agent", "chian": "chain", "wen": "when", "maxsteps": "max_steps", "zebra": "", "x": "", "no": "on"}
-	for word, want := range tests {
-		if got := nearest(word, words); got != want {
-			t.Errorf("for %q: got %q, want %q", word, got, want)
-		}
-	}
-}

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// nearest is the candidate that a person most likely meant by word, or "".
+// nearest is the candidate that a person most likely meant by word, or "". It shares a letter with it at least.
 func nearest(word string, candidates []string) string {
 	const longest = 64 // a longer word is no slip of the finger
 	if len(word) > longest {
 		return ""
 	}
-	best, least := "", max(1, len(word)/3)+1
+	best, least := "", min(len(word), max(1, len(word)/3)+1)
 	for _, c := range candidates {
 		if len(c) > longest || c == word {
 			continue
