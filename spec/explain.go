@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,8 +62,9 @@ func (l *Language) Explain(name string) (string, bool) {
 		return b.String(), true
 	}
 	if k := l.Kind(name); k != nil {
-		fmt.Fprintf(&b, "%s: %s\n\n", k.Name, sentence(k.Summary))
-		writeFields(&b, k.Fields, "  ")
+		wrap(&b, k.Name+":", sentence(k.Summary))
+		b.WriteByte('\n')
+		writeFields(&b, flat("", k.Fields), "  ")
 		var names []string
 		for _, f := range k.all[len(k.Fields):] {
 			names = append(names, f.Name)
@@ -74,17 +76,44 @@ func (l *Language) Explain(name string) (string, bool) {
 		}
 		return b.String(), true
 	}
-	for _, f := range slices.Concat(l.Header, l.Common) {
-		if f.Name == name {
-			fmt.Fprintf(&b, "%s: %s\n\n  %s\n", f.Name, sentence(f.Summary), f.Form)
-			if fields := Nested(f.Form); len(fields) > 0 {
-				b.WriteByte('\n')
-				writeFields(&b, fields, "  ")
-			}
-			return b.String(), true
-		}
+	top, common := field(l.Header, name), field(l.Common, name)
+	if top != nil && common != nil {
+		writeTopic(&b, "at the top of a file", top)
+		b.WriteByte('\n')
+		writeTopic(&b, "on any other node", common)
+	} else if f := cmp.Or(top, common); f != nil {
+		writeTopic(&b, "", f)
 	}
-	return "", false
+	return b.String(), b.Len() > 0
+}
+
+// writeTopic describes a field; where says which, where two have the name.
+func writeTopic(b *strings.Builder, where string, f *Field) {
+	head := f.Name
+	if where != "" {
+		head += ", " + where
+	}
+	wrap(b, head+":", sentence(f.Summary))
+	b.WriteByte('\n')
+	wrap(b, " ", f.Form.String())
+	if fields := flat("", Nested(f.Form)); len(fields) > 0 {
+		b.WriteByte('\n')
+		writeFields(b, fields, "  ")
+	}
+	if len(f.Locals) > 0 {
+		b.WriteByte('\n')
+		writeLocals(b, *f, "  ", 15)
+	}
+}
+
+// flat lists fields with those within them, each by the way that leads to it: mock, mock.reply.
+func flat(way string, fields []Field) []Field {
+	var all []Field
+	for _, f := range fields {
+		f.Name = way + f.Name
+		all = append(append(all, f), flat(f.Name+".", Nested(f.Form))...)
+	}
+	return all
 }
 
 func leafOrNode(k *Shape) string {
@@ -95,6 +124,10 @@ func leafOrNode(k *Shape) string {
 }
 
 func writeFields(b *strings.Builder, fields []Field, indent string) {
+	longest := 15
+	for _, f := range fields {
+		longest = max(longest, len(f.Name))
+	}
 	for _, f := range fields {
 		note := ""
 		if f.Required {
@@ -102,10 +135,15 @@ func writeFields(b *strings.Builder, fields []Field, indent string) {
 		} else if d := defaultText(f.Default); d != "" {
 			note = fmt.Sprintf(" (default %s)", d)
 		}
-		wrap(b, fmt.Sprintf("%s%-15s", indent, f.Name), f.Summary+note)
-		for _, l := range f.Locals {
-			wrap(b, fmt.Sprintf("%s  %-13s", indent, l.Name), "in "+f.Name+": "+l.Summary)
-		}
+		wrap(b, fmt.Sprintf("%s%-*s", indent, longest, f.Name), f.Summary+note)
+		writeLocals(b, f, indent+"  ", longest-2)
+	}
+}
+
+// writeLocals lists the names that only one field may read.
+func writeLocals(b *strings.Builder, f Field, indent string, width int) {
+	for _, l := range f.Locals {
+		wrap(b, fmt.Sprintf("%s%-*s", indent, width, l.Name), "in "+f.Name+": "+l.Summary)
 	}
 }
 
@@ -123,7 +161,8 @@ func wrap(b *strings.Builder, head, words string) {
 	b.WriteString(line + "\n")
 }
 
-// Nested are the fields of a mapping within a form, nil where it has none.
+// Nested are the fields of a mapping within a form, those that its nodes take beside their own among them; nil where it
+// has none.
 func Nested(f Form) []Field {
 	switch f := f.(type) {
 	case Record:
@@ -132,6 +171,8 @@ func Nested(f Form) []Field {
 		return Nested(f.Of)
 	case List:
 		return Nested(f.Of)
+	case NodeMap:
+		return f.Extra
 	case OneOf:
 		for _, alternative := range f {
 			if fields := Nested(alternative); fields != nil {
