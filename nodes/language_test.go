@@ -38,7 +38,7 @@ var problems = map[string]struct {
 	"a mapping where a list belongs":   {src: "parallel: {a: {set: 1}}", want: `1:11: parallel must be a list of nodes, not a mapping`},
 	"a list where a node belongs":      {src: "chain:\n  - [{set: 1}]", want: `2:5: a node is a mapping with a kind, not a list`},
 	"a text where a node belongs":      {src: "chain: [writer]", want: `1:9: a node is a mapping with a kind, not the text "writer"`},
-	"name with a hyphen":               {src: "chain: [{name: my-node, set: 1}]", want: `1:16: name must have letters, digits and _ only and not begin with a digit, not be "my-node"`},
+	"name with a hyphen":               {src: "chain: [{name: my-node, set: 1}]", want: `1:16: name must have letters, digits and _ only, and begin with a letter or _, not "my-node"`},
 	"name of the language":             {src: "chain: [{name: nil, set: 1}]", want: `1:16: name cannot be "nil", a word of the language`},
 	"duration without a unit":          {src: "set: 1\ntimeout: 30", want: `2:10: timeout must be a duration such as 500ms, 30s or 1h30m, not "30"`},
 	"negative duration":                {src: "wait: -1s", want: `1:7: wait must be a duration such as 0s, 500ms or 1h30m, not "-1s"`},

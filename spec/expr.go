@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -244,6 +245,7 @@ func (x *Expr) code(c *compiler, s *scope, src string, at Pos) (term, Type) {
 		problem = &exprProblem{message: fmt.Sprintf("it must give %s, not %s", x.want, typ)}
 	}
 	if problem != nil {
+		problem = cmp.Or(s.hyphen(src), problem)
 		if problem.hint == "" && problem.syntax && x.tree.plain && x.tree.comment != "" {
 			problem.hint = "YAML reads \" #\" as the start of a comment; quote the expression"
 		}

@@ -82,10 +82,13 @@ func (r *reader) isName(t *tree, what string) bool {
 		r.problem(t, "", "%s cannot be %s, a word of the language", what, quote(t.text))
 	case !namePattern.MatchString(t.text):
 		hint := ""
-		if fixed := nameFrom(t.text); strings.ContainsAny(t.text, "- .") && len(t.text) <= 64 {
-			hint = fmt.Sprintf("write %s, so that steps.%s works in expressions", fixed, fixed)
+		if fixed := nameFrom(t.text); strings.Trim(fixed, "_") != "" && len(fixed) <= 64 {
+			hint = "write " + fixed
+			if strings.Contains(t.text, "-") {
+				hint += ": an expression takes - for a minus"
+			}
 		}
-		r.problem(t, hint, "%s must have letters, digits and _ only and not begin with a digit, not be %s", what, quote(t.text))
+		r.problem(t, hint, "%s must have letters, digits and _ only, and begin with a letter or _, not %s", what, quote(t.text))
 	default:
 		return true
 	}

@@ -172,6 +172,25 @@ func (s *scope) step(name string, guarded bool) (Type, *exprProblem) {
 	return stepType(target), nil
 }
 
+var (
+	hyphenated = regexp.MustCompile(`\bsteps\.(\w+(?:-\w+)+)`)
+	texts      = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`[^`]*`")
+)
+
+// hyphen explains what goes wrong where an expression names a node by a word with a hyphen; nil where it does not.
+func (s *scope) hyphen(src string) *exprProblem {
+	m := hyphenated.FindStringSubmatch(texts.ReplaceAllString(src, `""`))
+	if m == nil {
+		return nil
+	}
+	fixed := strings.ReplaceAll(m[1], "-", "_")
+	hint := fmt.Sprintf("name the node %s and write steps.%s", fixed, fixed)
+	if s.reader.names[fixed] != nil {
+		hint = fmt.Sprintf("did you mean steps.%s?", fixed)
+	}
+	return &exprProblem{message: fmt.Sprintf("the - in %s is a minus: the name of a node holds none", m[0]), hint: hint}
+}
+
 func (s *scope) stepNames() []string {
 	all := map[string]bool{}
 	for n := range s.reader.names {
