@@ -275,7 +275,7 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 		m = []string{"", "", err.Error()}
 	}
 	line, _ := strconv.Atoi(m[1])
-	if line > 0 && strings.HasPrefix(m[2], "did not find expected") {
+	if line > 0 && ofParser.MatchString(m[2]) {
 		line++ // the parser, unlike the scanner, counts from 0
 	}
 	lines := strings.Split(string(src), "\n")
@@ -291,6 +291,8 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 	switch {
 	case strings.HasPrefix(strings.TrimLeft(text, " "), "\t"):
 		d.Hint = "YAML wants spaces, not tabs"
+	case leadingTag.MatchString(text) && !strings.Contains(m[2], "mapping values"):
+		d.Hint = "YAML takes ! for a tag; quote the expression, or write not in its place"
 	case strings.Contains(text, "${{") && strings.Contains(text, "{ ") || flowTemplate.MatchString(text):
 		d.Hint = "inside { } and [ ] quote a text that holds ${{ }}"
 	case strings.Contains(text, "?") && strings.ContainsAny(text, "{["):
@@ -304,6 +306,12 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 	}
 	return d
 }
+
+// ofParser matches what yaml.v3 says in its parserc.go of tokens that do not fit each other.
+var ofParser = regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
+
+// leadingTag is a value that begins with the ! of an expression.
+var leadingTag = regexp.MustCompile(`:\s+![^!\s]`)
 
 // quotedPart is a value that goes on behind its closing quote or bracket.
 var quotedPart = regexp.MustCompile(`:\s+("[^"]*"|'[^']*'|\[[^\]]*\]|\{[^}]*\})\s*[^\s,\]}#]`)
