@@ -288,6 +288,21 @@ func (x Record) read(r *reader, t *tree, f *Field) any {
 
 func (x Record) String() string { return "a mapping with " + strings.Join(fieldNames(x.Fields), ", ") }
 
+// recordFields are the fields of a value that may be a mapping with known ones.
+func recordFields(form Form) []Field {
+	switch x := form.(type) {
+	case Record:
+		return x.Fields
+	case OneOf:
+		for _, alternative := range x {
+			if fields := recordFields(alternative); fields != nil {
+				return fields
+			}
+		}
+	}
+	return nil
+}
+
 // Raw is a mapping taken as it is.
 type Raw struct{}
 

@@ -269,7 +269,10 @@ func (r *reader) unknownKey(key *tree, n *Node, shape *Shape, extra []Field) {
 		of = "" // the kind itself is misspelt
 	}
 	hint := ""
-	switch owners := r.owners(key.text); {
+	switch owners, within := r.owners(key.text), r.within(key.text, n, shape); {
+	case len(owners) == 0 && len(within) > 0:
+		hint = fmt.Sprintf("%s is written within %s", key.text, oneOf(within))
+		suggestion = ""
 	case suggestion != "":
 	case !n.root() && field(r.load.lang.Header, key.text) != nil:
 		hint = key.text + " stands at the top of the file"
@@ -290,4 +293,26 @@ func (r *reader) owners(key string) []string {
 		}
 	}
 	return kinds
+}
+
+// within lists the keys that may stand in the place of key and hold it: agent: {model: ...}.
+func (r *reader) within(key string, n *Node, shape *Shape) []string {
+	var around []Field
+	if shape != nil {
+		around = shape.all
+	} else {
+		for _, k := range r.load.lang.Kinds {
+			around = append(around, k.Fields[0])
+		}
+	}
+	if n.root() {
+		around = slices.Concat(around, r.load.lang.Header)
+	}
+	var holders []string
+	for _, f := range around {
+		if field(recordFields(f.Form), key) != nil {
+			holders = append(holders, fmt.Sprintf("%s: {%s: ...}", f.Name, key))
+		}
+	}
+	return holders
 }
