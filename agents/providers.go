@@ -135,7 +135,7 @@ func (s *Set) Known(ref string) (problem, hint string) {
 	if ref == "mock" || provider == "mock" && model != "" {
 		return "", ""
 	}
-	names := s.names()
+	names := s.Names()
 	switch {
 	case !slash:
 		problem = fmt.Sprintf("a model is written provider/name, not %q", truncate(ref))
@@ -149,8 +149,8 @@ func (s *Set) Known(ref string) (problem, hint string) {
 	return problem, "providers: " + strings.Join(names, ", ")
 }
 
-// names is every provider that a model may have.
-func (s *Set) names() []string {
+// Names is every provider that a model may have, the mock first.
+func (s *Set) Names() []string {
 	names := []string{"mock"}
 	for _, p := range Providers() {
 		names = append(names, p.Name)

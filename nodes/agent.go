@@ -71,7 +71,7 @@ func agentFields(o *options) []spec.Field {
 		{Name: "call", Summary: "the number of this question to the agent, from 1", Type: func(*spec.Node) spec.Type { return spec.Integer }},
 	}
 	return []spec.Field{
-		{Name: "model", Form: spec.Ref{Section: "models", Also: o.agents.Known}, Summary: "provider/name, or a short name from models"},
+		{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "provider/name, or a short name from models"},
 		{Name: "system", Form: spec.Template{}, Summary: "the system prompt"},
 		{Name: "prompt", Form: spec.Template{}, Summary: "the prompt, where the node writes none"},
 		{Name: "temperature", Form: spec.Real{Min: 0, Max: 2}, Summary: "how freely the model chooses words"},

@@ -11,7 +11,7 @@ import (
 // them.
 func header(o *options) []spec.Field {
 	variable := spec.List{Of: spec.Text{Pattern: regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`), Is: "the name of an environment variable"}}
-	model := spec.Text{Check: o.agents.Known, Is: "provider/name"}
+	model := spec.Text{Check: o.known, Is: "provider/name"}
 	return []spec.Field{
 		{Name: "flowrun", Form: spec.Whole{Min: 1, Max: 1}, Summary: "version of this format"},
 		{Name: "name", Form: spec.NameForm{}, Summary: "what the pipeline is called; without it the file's base name"},
@@ -26,7 +26,7 @@ func header(o *options) []spec.Field {
 		}}}}, Summary: "short names for models"},
 		{Name: "agents", Form: spec.Map{Names: true, Of: spec.Record{Fields: agentFields(o)}}, Unused: "nobody uses the agent %s", Summary: "agents by name, for nodes to use"},
 		{Name: "defaults", Form: spec.Record{Fields: []spec.Field{
-			{Name: "model", Form: spec.Ref{Section: "models", Also: o.agents.Known}, Summary: "of every agent that sets none"},
+			{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "of every agent that sets none"},
 			{Name: "timeout", Form: spec.Duration{Positive: true}, Summary: "of every leaf that sets none"},
 			{Name: "retry", Form: engine.RetryForm(), Summary: "of every leaf that sets none"},
 		}}, Summary: "settings for agents and leaves that set none"},

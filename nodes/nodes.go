@@ -4,6 +4,7 @@ package nodes
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
@@ -66,6 +67,18 @@ func WithCommands(c *Commands) Option { return func(o *options) { o.commands = c
 
 // WithKind adds a kind of node.
 func WithKind(k engine.Kind) Option { return func(o *options) { o.kinds = append(o.kinds, k) } }
+
+// known says what is wrong with the name of a model; where its provider is misspelt, the hint is what was meant.
+func (o *options) known(ref string) (problem, hint string) {
+	problem, hint = o.agents.Known(ref)
+	provider, _, slash := strings.Cut(ref, "/")
+	if names := o.agents.Names(); slash && !slices.Contains(names, provider) {
+		if near := spec.DidYouMean(provider, names); near != "" {
+			hint = strings.TrimPrefix(near, ", ")
+		}
+	}
+	return problem, hint
+}
 
 // model is the model that an agent node asks, as provider/name, and the address that the file gives it, if any.
 func (o *options) model(n *spec.Node) (model, baseURL string) {
