@@ -73,7 +73,11 @@ func Load(file string, lang *Language, opts ...Option) (*Pipeline, Diagnostics) 
 	defer l.close()
 	src, err := readFile(file, os.Stat, os.Open) // the user named it, so a link may lead anywhere
 	if err != nil {
-		return nil, Diagnostics{{Pos: Pos{File: file}, Message: reason(err)}}
+		d := Diagnostic{Pos: Pos{File: file}, Message: reason(err)}
+		if errors.Is(err, errIrregular) {
+			d.Hint = "to read standard input, write - in place of the file"
+		}
+		return nil, Diagnostics{d}
 	}
 	return l.load(file, filepath.Base(file), src)
 }
@@ -199,7 +203,10 @@ func (r *reader) include(t *tree) *Pipeline {
 	return p
 }
 
-var errOutside = errors.New("the file is outside of the first file's folder")
+var (
+	errOutside   = errors.New("the file is outside of the first file's folder")
+	errIrregular = errors.New("it is not a regular file")
+)
 
 // read gives the bytes of a file below the folder, or of one that the user allowed.
 func (l *loader) read(key string) ([]byte, error) {
@@ -231,8 +238,11 @@ func readFile(name string, stat func(string) (fs.FileInfo, error), open func(str
 	if err != nil {
 		return nil, err
 	}
+	if info.IsDir() {
+		return nil, errors.New("it is a folder, not a regular file")
+	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
+		return nil, errIrregular
 	}
 	f, err := open(name)
 	if err != nil {

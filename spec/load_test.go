@@ -58,7 +58,7 @@ func TestIncludes(t *testing.T) {
 		"a link that leads outside": {"links.yaml", `links.yaml:1:7: including "link.yaml": path escapes`},
 		"a circle":                  {"loop.yaml", `includes itself: loop.yaml -> loop2.yaml -> loop.yaml`},
 		"a file that is not there":  {"missing.yml", `missing.yml:1:7: including "nowhere.yaml": no such file`},
-		"a folder":                  {"folder.yaml", `folder.yaml:1:7: including "sub": it is not a regular file`},
+		"a folder":                  {"folder.yaml", `folder.yaml:1:7: including "sub": it is a folder`},
 		"a broken file, told once":  {"broken.yaml", `bad.yaml:1:1: unknown key "sett", did you mean "set"?`},
 		"a param it does not have":  {"with.yaml", `t.yaml has no param "m"`},
 		"a param of another type":   {"type.yaml", `type.yaml:2:11: n must be integer, not string`},
