@@ -57,6 +57,7 @@ var problems = map[string]struct {
 	"edges of both sorts":              {src: "graph:\n  a: {set: 1, next: [b, {to: c}]}\n  b: {set: 1}\n  c: {set: 1}\nstart: a", want: `2:3: a: next mixes names and {when, to}`, loose: true},
 	"an edge that is never taken":      {src: "graph:\n  a: {set: 1, next: [{to: b}, {to: c}]}\n  b: {set: 1}\n  c: {set: 1}\nstart: a", want: `2:3: a: next goes on behind an edge that is always taken`, loose: true},
 	"loop without an end":              {src: "loop: [{set: 1}]", want: `1:1: a loop needs until, while or max_iterations`},
+	"the same below a header":          {src: "name: x\nloop: [{set: 1}]", want: `2:1: a loop needs until, while or max_iterations`},
 	"until and while":                  {src: "loop: [{set: 1}]\nuntil: true\nwhile: true", want: `3:8: a loop has until or while, not both`},
 	"on_error and catch":               {src: "set: 1\non_error: continue\ncatch: {set: 1}", want: `3:8: a node has on_error or catch, not both`},
 	"retry on a container":             {src: "chain: [{set: 1}]\nretry: false", want: `2:1: unknown key "retry" for chain`},

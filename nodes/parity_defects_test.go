@@ -25,7 +25,7 @@ func TestDefect01FanOutsCountAgainstTheLimits(t *testing.T) {
 	t.Parallel()
 	g := graphOf(t, "name: p\nagents: {a: {model: mock}}\nfor_each: 1..10000\ndo: {agent: a}")
 	r := try(t, g, nil)
-	differs(t, "came to", "limit p.yaml:1:1: p: needs at least 10000 steps, and of max_steps=100 only 100 are left (raise limits.max_steps)", r.said())
+	differs(t, "came to", "limit p.yaml:3:1: p: needs at least 10000 steps, and of max_steps=100 only 100 are left (raise limits.max_steps)", r.said())
 	if r.Steps != 0 || r.Usage.Calls != 0 {
 		t.Errorf("%d steps and %d calls were spent on what cannot fit", r.Steps, r.Usage.Calls)
 	}

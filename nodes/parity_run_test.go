@@ -190,7 +190,7 @@ func TestParityAgent(t *testing.T) {
 		"ends at its timeout": {
 			src:     "agents: {slow: {model: script/x, timeout: 5s}}\nagent: slow",
 			answers: []any{time.Hour},
-			want:    "timeout p.yaml:1:1: p: it did not end within its timeout of 5s",
+			want:    "timeout p.yaml:2:1: p: it did not end within its timeout of 5s",
 			took:    5 * time.Second,
 		},
 		"chooses among the cases of a route": {
@@ -207,7 +207,7 @@ func TestParityAgent(t *testing.T) {
 		"minds its own settings before those for all": {
 			src:     "defaults: {model: script/none, timeout: 5s}\nagent: {model: script/x, timeout: 9s}",
 			answers: []any{time.Hour},
-			want:    "timeout p.yaml:1:1: p: it did not end within its timeout of 9s",
+			want:    "timeout p.yaml:2:1: p: it did not end within its timeout of 9s",
 			took:    9 * time.Second,
 		},
 	}

@@ -72,7 +72,7 @@ func TestParityTasks(t *testing.T) {
 		},
 		"if too many fail the run fails": {
 			src: run + "max_failures: 1\nmax_concurrency: 1", tasks: []any{"bad a", "bad b"}, status: engine.Failed,
-			want: "bad_request p.yaml:1:1: p: more branches failed than max_failures=1 allows: /do (item 0): cannot do bad a; /do (item 1): cannot do bad b",
+			want: "bad_request p.yaml:2:1: p: more branches failed than max_failures=1 allows: /do (item 0): cannot do bad a; /do (item 1): cannot do bad b",
 		},
 		"a task alone is a task": {
 			src: "agents: {executor: {model: script/worker}}\nagent: executor\nprompt: ${{ input[0] }}", tasks: []any{"a"},

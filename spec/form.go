@@ -281,7 +281,7 @@ func (x Record) read(r *reader, t *tree, f *Field) any {
 		}
 		r.field(o, field(x.Fields, p.key.text), p.value)
 	}
-	r.complete(o, t, f.Name, x.Fields, x.Rules)
+	r.complete(o, f.Name, x.Fields, x.Rules)
 	o.flawed = r.load.count() > before
 	return o
 }

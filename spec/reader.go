@@ -46,7 +46,7 @@ func (r *reader) file(t *tree) {
 			r.field(r.p.Header, &header[i], v)
 		}
 	}
-	r.complete(r.p.Header, t, "the header", header, nil)
+	r.complete(r.p.Header, "the header", header, nil)
 	if name := r.p.Header.Text(nameField); name != "" {
 		r.p.Name = name
 	}
@@ -99,16 +99,16 @@ func unquoted(t *tree) *tree {
 }
 
 // complete reports fields that are missing and rules that do not hold.
-func (r *reader) complete(o *Object, t *tree, what string, fields []Field, rules []Rule) {
+func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule) {
 	for _, f := range fields {
 		if _, seen := o.places[f.Name]; f.Required && !seen {
-			r.problem(t, "", "%s needs %s: %s", what, f.Name, f.Form)
+			r.problemAt(o.Pos, "", "%s needs %s: %s", what, f.Name, f.Form)
 		}
 	}
 	written := func(name string) bool { _, ok := o.places[name]; return ok }
 	for _, rule := range rules {
 		if len(rule.AnyOf) > 0 && !slices.ContainsFunc(rule.AnyOf, written) {
-			r.problem(t, "", "%s", rule.Message)
+			r.problemAt(o.Pos, "", "%s", rule.Message)
 		}
 		if len(rule.NotBoth) > 0 && !slices.ContainsFunc(rule.NotBoth, func(n string) bool { return !written(n) }) {
 			r.problemAt(o.places[rule.NotBoth[len(rule.NotBoth)-1]], "", "%s", rule.Message)
@@ -144,13 +144,18 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 		fields = append(slices.Clone(fields), extra...)
 	}
 	n.Object = r.object(t, fields)
-	for _, p := range t.pairs {
-		if own := field(fields, p.key.text); own != nil && !(n.root() && field(r.load.lang.Header, own.Name) != nil) {
-			r.field(n.Object, own, p.value)
+	for i, p := range t.pairs {
+		own := field(fields, p.key.text)
+		if own == nil || n.root() && field(r.load.lang.Header, own.Name) != nil {
+			continue
 		}
+		if len(n.places) == 0 && i > 0 {
+			n.Pos = p.key.Pos // behind the header, with which the root shares its mapping
+		}
+		r.field(n.Object, own, p.value)
 	}
 	n.broken = n.broken || n.lacks()
-	r.complete(n.Object, t, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules))
+	r.complete(n.Object, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules))
 	r.children(n)
 	switch {
 	case n.root():
