@@ -156,7 +156,10 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 		return nil
 	}
 	if t := treeOf(name, src, l.report); t != nil {
-		r := &reader{load: l, p: p, lines: l.lines[name], names: p.names}
+		r := &reader{load: l, p: p, names: p.names}
+		for _, line := range l.lines[name] {
+			r.lines = append(r.lines, []rune(line))
+		}
 		r.file(t)
 		if p.Root != nil {
 			(&checker{reader: r}).check()

@@ -77,39 +77,36 @@ func closing(s string) int {
 }
 
 // start is the place of the first character of a scalar: for a block below | or > that is on a later line.
-func (t *tree) start(lines []string) Pos {
+func (t *tree) start(lines [][]rune) Pos {
 	if !t.block {
 		return t.Pos
 	}
-	for i := t.Line; i < len(lines); i++ { // lines[t.Line] is the line after the indicator
-		if text := strings.TrimLeft(lines[i], " "); strings.TrimSpace(text) != "" {
-			return Pos{t.File, i + 1, len(lines[i]) - len(text) + 1}
-		}
-	}
-	return t.Pos
+	return t.behind(lines, t.Line, 0) // lines[t.Line] is the line after the indicator
 }
 
 // marks are the places of the expressions of a template: for each ${{ of the scalar, what stands behind it.
-func (t *tree) marks(lines []string) []Pos {
+func (t *tree) marks(lines [][]rune) []Pos {
 	want := strings.Count(t.text, "${{")
 	at := t.start(lines)
+	left := len(`\U0001F600`) * len(t.text) // a bound of what the scalar takes, white space aside: a $ may be escaped
 	var places []Pos
-	for i, column := at.Line-1, at.Column; i < len(lines) && len(places) < want; i, column = i+1, 1 {
-		runes := []rune(lines[i])
-		for c := column - 1; c+2 < len(runes) && len(places) < want; c++ {
-			if runes[c] != '$' || runes[c+1] != '{' || runes[c+2] != '{' {
-				continue
+	for i, c := at.Line-1, at.Column-1; i < len(lines) && len(places) < want && left > 0; i, c = i+1, 0 {
+		for line := lines[i]; c+2 < len(line) && len(places) < want && left > 0; c++ {
+			if line[c] == '$' && line[c+1] == '{' && line[c+2] == '{' {
+				places = append(places, t.behind(lines, i, c+3))
 			}
-			places = append(places, t.behind(lines, i, c+3))
+			if !unicode.IsSpace(line[c]) {
+				left--
+			}
 		}
 	}
 	return places
 }
 
 // behind is the place of the first character at or behind one of a line that is no space, be it on a later line.
-func (t *tree) behind(lines []string, line, column int) Pos {
+func (t *tree) behind(lines [][]rune, line, column int) Pos {
 	for i := line; i < len(lines); i, column = i+1, 0 {
-		rest := []rune(lines[i])[column:]
+		rest := lines[i][column:]
 		if first := slices.IndexFunc(rest, func(r rune) bool { return !unicode.IsSpace(r) }); first >= 0 {
 			return Pos{t.File, i + 1, column + first + 1}
 		}

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -79,4 +80,19 @@ func FuzzSplitTemplate(f *testing.F) {
 			}
 		}
 	})
+}
+
+// However many templates share a line, the place of each is found without reading the whole line for it.
+func TestMarksOnALongLine(t *testing.T) {
+	for name, template := range map[string]string{"written": `"${{ prev }}"`, "escaped": `"\x24{{ prev }}"`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const n = 10_000
+			src := "seq: [" + strings.Repeat("{set: "+template+"}, ", n) + `{set: "${{ nothing }}"}]`
+			_, diagnostics := Parse("p.yaml", ".", []byte(src), tiny())
+			if want := fmt.Sprintf("p.yaml:1:%d: unknown name nothing", strings.Index(src, "nothing")+1); diagnostics.Error() != want {
+				t.Errorf("got %s, want %s", diagnostics.Error(), want)
+			}
+		})
+	}
 }
