@@ -87,7 +87,7 @@ func (p *progress) completed(e engine.Event) {
 	}
 	detail := took(e.Duration)
 	if a, ok := p.agents[e.Turn]; ok {
-		detail += fmt.Sprintf(", %s, %d tokens", a.Model, a.Usage.InputTokens+a.Usage.OutputTokens)
+		detail += fmt.Sprintf(", %s, %s", a.Model, count(a.Usage.InputTokens+a.Usage.OutputTokens, "token"))
 		delete(p.agents, e.Turn)
 	}
 	p.line(e, "done", label(e), detail, green)

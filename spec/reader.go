@@ -79,11 +79,14 @@ func (r *reader) value(form Form, t *tree, f *Field) any {
 		return form.read(r, t, f)
 	}
 	hint := ""
+	_, listsNodes := form.(NodeList)
 	switch {
 	case t.braces:
 		hint = "YAML reads {{ }} as a mapping; write ${{ }}"
 	case t.isText() && (Whole{}).takes(unquoted(t)) && form.takes(unquoted(t)):
 		hint = "numbers are not quoted"
+	case t.form == mappingForm && listsNodes:
+		hint = `begin each node with -, and where it needs a name write "- name: NAME"`
 	case t.form != scalarForm && strings.HasPrefix(form.String(), "text"):
 		hint = "write text; a text that looks like a list or mapping needs quotes"
 	}
