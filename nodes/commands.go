@@ -26,7 +26,7 @@ func (c *Commands) Kill() {
 // start starts a command in a process group of its own. What it gives back is for when the command has ended: it kills
 // what is left of the group.
 func (c *Commands) start(cmd *exec.Cmd) (ended func(), err error) {
-	kill := asGroup(cmd)
+	kill, sweep := asGroup(cmd)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.killed {
@@ -43,6 +43,6 @@ func (c *Commands) start(cmd *exec.Cmd) (ended func(), err error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.running, cmd)
-		kill()
+		sweep()
 	}, nil
 }
