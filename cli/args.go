@@ -17,58 +17,79 @@ type helpWanted struct{ command *urfave.Command }
 
 func (*helpWanted) Error() string { return "help" }
 
-// arrange puts arguments into the order that the library understands: it drops flags that stand behind other arguments,
-// refuses a mix of a flag's names, and reads -h before an argument as a command. What is wrong with the command or a
-// flag is said here; a call for help comes before mistakes in flags.
+// arrange puts arguments into the order that the library understands: the command, its flags spelt as one argument each,
+// and the rest behind --. What is wrong with the command or a flag is said here; a call for help comes before mistakes
+// in flags.
 func arrange(app *urfave.App, args []string) ([]string, error) {
 	if len(args) < 2 {
 		return args, nil
 	}
-	var command *urfave.Command
-	var flags, rest []string
-	var wrong error // the first mistake
-	asked := false
-	hint := "" // what to write where the name for a grant stood behind a space
+	l := &line{app: app}
 	for todo := args[1:]; len(todo) > 0; {
-		arg := todo[0]
-		todo = todo[1:]
-		switch {
-		case arg == "--" && command != nil:
-			rest = append(rest, todo...)
-			todo = nil
-		case arg == "-h" || arg == "--help" || arg == "help" && command == nil:
-			asked = true
-		case arg == "--version" && command == nil:
-			command = app.Command("version")
-		case len(arg) > 1 && arg[0] == '-' && command == nil:
-			return nil, usage("%s stands before a command; write flowrun COMMAND %s", arg, arg)
-		case len(arg) > 1 && arg[0] == '-':
-			flag, used, err := arrangeFlag(command, arg, todo)
-			if wrong == nil {
-				wrong = err
-			}
-			flags, todo = append(flags, flag), todo[used:]
-			if strings.HasSuffix(flag, everything) && len(todo) > 0 && !strings.HasPrefix(todo[0], "-") {
-				hint = "; names follow =, as in " + arg + "=" + todo[0]
-			}
-		case command == nil:
-			if command = app.Command(arg); command == nil {
-				return nil, usage("there is no command %q%s", arg, spec.DidYouMean(arg, commandNames(app)))
-			}
-		default:
-			rest = append(rest, arg)
+		used, err := l.take(todo[0], todo[1:])
+		if err != nil {
+			return nil, err
 		}
+		todo = todo[1+used:]
 	}
 	switch {
-	case asked:
-		return nil, &helpWanted{command}
-	case wrong != nil:
-		return nil, wrong
+	case l.asked:
+		return nil, &helpWanted{l.command}
+	case l.wrong != nil:
+		return nil, l.wrong
 	}
-	if problem := tooMany(command, len(rest)); problem != "" {
-		return nil, usage("%s%s", problem, hint)
+	if problem := tooMany(l.command, len(l.rest)); problem != "" {
+		return nil, usage("%s%s", problem, l.hint)
 	}
-	return slices.Concat(args[:1], []string{command.Name}, flags, []string{"--"}, rest), nil
+	return slices.Concat(args[:1], []string{l.command.Name}, l.flags, []string{"--"}, l.rest), nil
+}
+
+// line is a command line that is taken apart.
+type line struct {
+	app     *urfave.App
+	command *urfave.Command
+	flags   []string
+	rest    []string
+	asked   bool   // for help
+	wrong   error  // the first mistake in a flag
+	hint    string // what to write where the name for a grant stood behind a space
+}
+
+// take puts an argument into its place and tells how many of the following go with it.
+func (l *line) take(arg string, following []string) (used int, err error) {
+	isFlag := len(arg) > 1 && arg[0] == '-'
+	switch {
+	case arg == "-h" || arg == "--help" || arg == "help" && l.command == nil:
+		l.asked = true
+	case arg == "--version" && l.command == nil:
+		l.command = l.app.Command("version")
+	case isFlag && l.command == nil:
+		return 0, usage("%s stands before a command; write flowrun COMMAND %s", arg, arg)
+	case l.command == nil:
+		if l.command = l.app.Command(arg); l.command == nil {
+			return 0, usage("there is no command %q%s", arg, spec.DidYouMean(arg, commandNames(l.app)))
+		}
+	case arg == "--":
+		l.rest = append(l.rest, following...)
+		return len(following), nil
+	case isFlag:
+		return l.flag(arg, following), nil
+	default:
+		l.rest = append(l.rest, arg)
+	}
+	return 0, nil
+}
+
+func (l *line) flag(arg string, following []string) (used int) {
+	spelt, used, err := arrangeFlag(l.command, arg, following)
+	if l.wrong == nil {
+		l.wrong = err
+	}
+	l.flags = append(l.flags, spelt)
+	if strings.HasSuffix(spelt, everything) && len(following) > 0 && !strings.HasPrefix(following[0], "-") {
+		l.hint = "; names follow =, as in " + arg + "=" + following[0]
+	}
+	return used
 }
 
 // tooMany tells that a command takes fewer arguments, if it does.
