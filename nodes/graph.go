@@ -153,7 +153,8 @@ type delivery struct {
 	Value engine.Value `json:"value"`
 }
 
-// lane is the named results on one way. Where ways meet, what the node with more visits left behind counts.
+// lane is the named results on one way. Where ways meet, what the node with more visits left behind counts, and what
+// it forgot is forgotten.
 type lane struct {
 	Visits map[int]int             `json:"visits,omitempty"` // of the graph's nodes on the way
 	Names  map[string]engine.Named `json:"names,omitempty"`
@@ -164,7 +165,10 @@ func (l *lane) take(g *digraph, o lane) {
 		return
 	}
 	if l.Visits == nil {
-		l.Visits, l.Names = map[int]int{}, map[string]engine.Named{}
+		l.Visits = map[int]int{}
+	}
+	if l.Names == nil { // as of a lane that was kept without any
+		l.Names = map[string]engine.Named{}
 	}
 	for node, visits := range o.Visits {
 		if visits < l.Visits[node] {
@@ -174,6 +178,8 @@ func (l *lane) take(g *digraph, o lane) {
 		for _, name := range g.below[node] {
 			if n, ok := o.Names[name]; ok {
 				l.Names[name] = n
+			} else {
+				delete(l.Names, name)
 			}
 		}
 	}

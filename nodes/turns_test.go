@@ -174,6 +174,13 @@ graph:
   e: {set: prev + string(steps.a.visits)}
 start: a
 `,
+		"graph whose ways know names of each other": `
+graph:
+  a: {route: '"x"', cases: {x: {set: prev + "a"}, y: {name: y, set: prev}}, next: [b, c]}
+  b: {set: prev + "b", next: c}
+  c: {set: 'join(prev, "|") + string(steps.b?.output) + string(steps.y?.output)'}
+start: a
+`,
 		"race": `
 chain:
   - wait_for: 2
