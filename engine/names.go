@@ -1,5 +1,7 @@
 package engine
 
+import "sync"
+
 // frame holds the latest results of named nodes: those of a file, of an item, or of one way through a graph. Branches
 // of a fan-out write to different places of one frame, and none reads what another writes.
 type frame struct {
@@ -7,6 +9,7 @@ type frame struct {
 	slots span
 	named []*Named       // by slot from the first on; or, where only few of the slots are in use:
 	few   map[int]*Named // by slot
+	mu    sync.Mutex     // for few: a map is one place
 }
 
 func newFrame(up *frame, slots span) *frame {
@@ -38,6 +41,8 @@ func (f *frame) get(slot int) *Named {
 	case f == nil:
 		return nil
 	case f.few != nil:
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		return f.few[slot]
 	}
 	return f.named[slot-f.slots.low]
@@ -47,10 +52,14 @@ func (f *frame) set(slot int, n *Named) {
 	f = f.holding(slot)
 	switch {
 	case f == nil:
-	case f.few != nil && n == nil:
-		delete(f.few, slot)
 	case f.few != nil:
-		f.few[slot] = n
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if n == nil {
+			delete(f.few, slot)
+		} else {
+			f.few[slot] = n
+		}
 	default:
 		f.named[slot-f.slots.low] = n
 	}
@@ -70,6 +79,8 @@ func (f *frame) names(u *unit, slots span) map[string]Named {
 	}
 	out := map[string]Named{}
 	if f.few != nil && f.slots == slots {
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for slot, n := range f.few {
 			out[u.named[slot].node.Name] = *n
 		}

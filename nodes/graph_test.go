@@ -28,6 +28,12 @@ graph:
   b: {set: "[steps.a?.visits, steps.x?.output]"}
 start: a
 `, `[2,1]`},
+		"branches of a node note their results at once": {`
+graph:
+  a: {parallel: [{chain: [{name: x, set: 1}, {set: 2}]}, {chain: [{name: y, set: 3}, {set: 4}]}, {loop: [{name: z, set: 5}], max_iterations: 2}], next: b}
+  b: {set: "[steps.x.output, steps.y.output, steps.z.visits]"}
+start: a
+`, `[1,3,2]`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
