@@ -130,7 +130,7 @@ func (v *Visit) used() Tally {
 
 // finished answers for a turn that an earlier run finished.
 func (v *Visit) finished(f *Finished) Outcome {
-	v.frame.restore(v.file.unit, f.Names)
+	v.recall(f.Names)
 	o := Outcome{Value: f.Output.V, again: true, tally: f.Tally}
 	switch {
 	case f.Status == skipped:
@@ -154,7 +154,14 @@ func (v *Visit) restore() {
 	}
 	v.counts = append([]int(nil), c.Counts...)
 	v.state, v.tally, v.began, v.asked = c.State, c.Tally, c.Started, c.Asked
-	v.frame.restore(v.file.unit, c.Names)
+	v.recall(c.Names)
+}
+
+// recall makes the names below what they were when these were kept: others, which the node around it still knew from
+// an earlier round, had been forgotten.
+func (v *Visit) recall(names map[string]Named) {
+	v.frame.forget(v.vx.below())
+	v.frame.restore(v.file.unit, names)
 }
 
 // perform runs the body with what stands around it: catch or on_error.

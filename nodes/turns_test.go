@@ -165,6 +165,14 @@ chain:
         max_iterations: 2
     max_iterations: 3
 `,
+		"a loop that is forgotten when it comes again": `
+loop:
+  - name: l
+    loop: [{name: a, set: prev + "a"}]
+    while: iteration == 1 and steps.l == nil
+  - chain: [{set: prev + "b"}, {set: 'prev + string(steps.a?.output)'}]
+max_iterations: 2
+`,
 		"graph": `
 graph:
   a: {set: prev + "a", next: [b, c]}
