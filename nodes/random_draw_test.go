@@ -1,0 +1,268 @@
+package nodes_test
+
+import (
+	"fmt"
+
+	"pgregory.net/rapid"
+)
+
+// Random pipelines are drawn in two goes: here the tree of nodes with their names and modifiers; then, when it is known
+// which names there are, the expressions.
+
+// risk is what may become of a node.
+type risk int
+
+const (
+	// safe nodes never fail.
+	safe risk = iota
+	// orderly nodes may fail: always in the same way, and then nothing else was running in them.
+	orderly
+	// racy nodes may fail; how, and what else ran in them by then, depends on time. They are never caught.
+	racy
+)
+
+// pipelines draws pipelines of about so many nodes.
+func pipelines(most risk, nodes int) *rapid.Generator[*pipeline] {
+	return rapid.Custom(func(t *rapid.T) *pipeline {
+		d := &drawer{T: t, left: nodes}
+		p := &pipeline{root: d.file("p", mostDepth, most), input: one[any](d, "in", nil, 7, []any{"x", 2}, object{"a": "b"})}
+		if d.chance(4) {
+			p.slots = d.number(1, 3)
+		}
+		p.root.segment = ""
+		return p
+	})
+}
+
+// mostDepth is how deep containers stand within each other. The outermost node is one.
+const mostDepth = 4
+
+// drawer draws the nodes of a pipeline and of the files that it includes.
+type drawer struct {
+	*rapid.T
+	left  int // nodes that may still be drawn
+	named int // names given
+}
+
+// chance is true in about so many of sixteen draws.
+func (d *drawer) chance(n int) bool { return rapid.IntRange(1, 16).Draw(d.T, "chance") > 16-n }
+
+func (d *drawer) number(low, high int) int { return rapid.IntRange(low, high).Draw(d.T, "number") }
+
+// one draws one of some options; the simplest stands first.
+func one[T any](d *drawer, options ...T) T { return rapid.SampledFrom(options).Draw(d.T, "one") }
+
+// name gives a name that is new, and sorts behind those before it.
+func (d *drawer) name() string {
+	d.named++
+	return fmt.Sprintf("n%03d", d.named)
+}
+
+// file draws a file's root, which is called as the file is.
+func (d *drawer) file(name string, depth int, most risk) *node {
+	root := d.node(depth, most)
+	root.name, root.segment = name, name
+	root.place()
+	s := scope{values: []string{"prev", "input"}}
+	if name != "p" {
+		s.values = append(s.values, "params.k")
+	}
+	d.fill(root, s)
+	return root
+}
+
+// node draws a node of some depth that has at most some risk.
+func (d *drawer) node(depth int, most risk) *node {
+	d.left--
+	n := &node{timeout: d.chance(1)}
+	if d.chance(9) {
+		n.name = d.name()
+	}
+	if d.chance(2) {
+		n.when = &pending
+	}
+	within, catches := most, false
+	switch d.number(0, 7) {
+	case 6:
+		n.continues, within = true, orderly
+	case 7:
+		catches, within = true, orderly
+	}
+	kinds := []func(*node, int, risk){d.leaf}
+	if depth > 0 && d.left > 0 {
+		kinds = []func(*node, int, risk){d.chain, d.parallel, d.forEach, d.graph, d.loop, d.route, d.flow}
+		if depth < mostDepth {
+			kinds = append(kinds, d.leaf, d.leaf, d.leaf)
+		}
+	}
+	one(d, kinds...)(n, depth-1, within)
+	if catches {
+		n.catch = d.node(max(depth-2, 0), most)
+	}
+	return n
+}
+
+// fails tells whether a node is to fail: more often where that is absorbed.
+func (d *drawer) fails(most risk) bool {
+	return most == orderly && d.chance(8) || most == racy && d.chance(6)
+}
+
+func (d *drawer) leaf(n *node, _ int, most risk) {
+	if d.chance(4) {
+		n.attempts = one(d, -1, 1, 2, 4)
+	}
+	switch {
+	case !d.fails(most):
+	case d.chance(8):
+		n.kind, n.value = "fail", &pending
+		return
+	default:
+		n.fails, n.failure = d.number(1, 4), one(d, "server", "rate_limit", "timeout", "network", "auth", "bad_request")
+		d.agent(n)
+		return
+	}
+	switch one(d, "set", "wait", "agent", "agent") {
+	case "set":
+		n.kind, n.value = "set", &pending
+	case "wait":
+		n.kind, n.milliseconds = "wait", d.number(0, 30)
+	default:
+		d.agent(n)
+	}
+}
+
+func (d *drawer) agent(n *node) {
+	n.kind, n.milliseconds, n.schema = "agent", d.number(0, 30), d.chance(4)
+	if d.chance(10) {
+		n.value = &pending
+	}
+}
+
+// nodes draws some nodes.
+func (d *drawer) nodes(low, high, depth int, most risk) []*node {
+	all := make([]*node, d.number(low, high))
+	for i := range all {
+		all[i] = d.node(depth, most)
+	}
+	return all
+}
+
+func (d *drawer) chain(n *node, depth int, most risk) {
+	n.kind, n.nodes = "chain", d.nodes(2, 4, depth, most)
+}
+
+func (d *drawer) parallel(n *node, depth int, most risk) {
+	n.kind = "parallel"
+	n.nodes = d.nodes(2, 4, depth, d.fan(n, most))
+}
+
+func (d *drawer) forEach(n *node, depth int, most risk) {
+	n.kind, n.value, n.inOrder = "for_each", &pending, d.chance(5)
+	if d.chance(4) {
+		n.batch = d.number(1, 2)
+	}
+	n.nodes = d.nodes(1, 1, depth, d.fan(n, most))
+}
+
+// fan draws what parallel and for_each share, and says what risk their branches may have.
+func (d *drawer) fan(n *node, most risk) risk {
+	if d.chance(9) {
+		n.merge = &pending
+	}
+	if !n.inOrder && d.chance(6) {
+		n.atOnce = d.number(1, 3)
+	}
+	switch {
+	case n.continues:
+		return orderly
+	case most == orderly && !n.inOrder && n.atOnce != 1:
+		return safe
+	}
+	return most
+}
+
+func (d *drawer) route(n *node, depth int, most risk) {
+	n.kind, n.value = "route", &pending
+	n.keys = []string{"k0", "k1", "k2 &"}[:d.number(1, 3)]
+	if d.chance(6) {
+		n.value, n.classifier = nil, &node{kind: "agent"}
+		if d.chance(9) {
+			n.classifier.name = d.name()
+		}
+	}
+	n.nodes = d.nodes(len(n.keys), len(n.keys), depth, most)
+	if d.chance(8) {
+		n.otherwise = d.node(depth, most)
+	}
+	n.strays = n.otherwise != nil || d.fails(most)
+}
+
+func (d *drawer) loop(n *node, depth int, most risk) {
+	n.kind, n.nodes, n.most = "loop", d.nodes(1, 3, depth, most), d.number(1, 3)
+	switch d.number(0, 2) {
+	case 0:
+		return
+	case 1:
+		n.until = &pending
+	case 2:
+		n.while = &pending
+	}
+	n.lenient = !d.fails(most)
+}
+
+// flow draws another file.
+func (d *drawer) flow(n *node, depth int, most risk) {
+	n.kind = "flow"
+	n.nodes = []*node{d.file("f"+d.name(), depth, most)}
+	if d.chance(8) {
+		n.value = &pending
+	}
+}
+
+// graph draws a graph. Its edges lead on in some order of the nodes; those that lead back are taken while the node
+// itself has not run often. Where it is wide, several nodes may run at once.
+func (d *drawer) graph(n *node, depth int, most risk) {
+	n.kind = "graph"
+	wide := d.chance(11)
+	if wide && most == orderly {
+		most = safe
+	}
+	n.nodes = d.nodes(1, 5, depth, most)
+	n.edges = make([][]edge, len(n.nodes))
+	order := make([]int, len(n.nodes))
+	for i, c := range n.nodes {
+		order[i] = i
+		c.name = d.name()
+	}
+	order = rapid.Permutation(order).Draw(d.T, "order")
+	n.start = order[0]
+	for rank, i := range order {
+		n.edges[i] = d.edges(order[:rank+1], order[rank+1:], wide, most)
+	}
+}
+
+// edges draws those of one node. The nodes that are on come later in the order.
+func (d *drawer) edges(back, on []int, wide bool, most risk) []edge {
+	var all []edge
+	switch ends := d.chance(3) || len(on) == 0 && !d.fails(most); {
+	case ends:
+		return nil
+	case len(on) > 0 && d.chance(7):
+		for range d.number(1, 3) {
+			if all = append(all, edge{to: one(d, on...)}); !wide {
+				break
+			}
+		}
+		return all
+	}
+	if len(on) > 0 && d.chance(11) {
+		all = append(all, edge{first: true, when: &pending, to: one(d, on...)})
+	}
+	if all == nil || d.chance(9) {
+		all = append(all, edge{first: true, when: &pending, to: one(d, back...), back: true})
+	}
+	if len(on) > 0 && !d.fails(most) {
+		all = append(all, edge{first: true, to: one(d, on...)})
+	}
+	return all
+}
