@@ -10,7 +10,7 @@ func (s *scope) hasRun(target *Node) (sure bool, problem string) {
 		if moment == Before {
 			return false, "the header's own expressions are read without the nodes"
 		}
-		return target.certain(nil), ""
+		return target.certain(target.top()), ""
 	}
 	common, mine, its := meet(reader, target)
 	for n := target; n != common; n = n.Parent {
@@ -33,7 +33,7 @@ func (s *scope) hasRun(target *Node) (sure bool, problem string) {
 		if moment == Before {
 			return false, unless(again, "it runs only later")
 		}
-		return target.certain(reader), ""
+		return target.certain(its) && its.follows(target), ""
 	}
 	return s.siblings(mine, its, target, again)
 }
@@ -47,7 +47,7 @@ func (s *scope) siblings(mine, its, target *Node, again bool) (sure bool, proble
 	case from == Aside:
 		return false, unless(again, "it runs only if this fails")
 	case from == First:
-		return target.certain(its.Parent), ""
+		return target.certain(its), ""
 	case to == First:
 		return false, unless(again, "it runs only later")
 	case from == Together:
@@ -62,7 +62,7 @@ func (s *scope) siblings(mine, its, target *Node, again bool) (sure bool, proble
 		}
 		return g.dominates(i, j) && target.certain(its), ""
 	case its.Index < mine.Index:
-		return target.certain(its.Parent), ""
+		return target.certain(its), ""
 	}
 	return false, unless(again || from == Repeated, "it runs only later")
 }
@@ -115,31 +115,35 @@ func (n *Node) again() bool {
 	return false
 }
 
-// certain tells whether n surely ran when the node above, which holds it, has ended or gone past it; nil is the file.
-func (n *Node) certain(above *Node) bool {
-	for c := n; c != nil && c != above; c = c.Parent {
-		if c.conditional() {
+// certain tells whether n surely ran when top, which is n or a node above it, has ended or was gone past.
+func (n *Node) certain(top *Node) bool {
+	for c := n; ; c = c.Parent {
+		if c.conditional() || c != n && (c.continues() || c.Has(catch)) {
 			return false
 		}
-		p := c.Parent
-		if p == nil {
+		if c == top {
 			return true
 		}
-		if p != above && (p.continues() || p.Has(catch)) || p.idle() || p.partial() {
+		if !c.follows(n) {
 			return false
 		}
-		switch c.Stand() {
-		case Choice, Aside, ForEach:
-			return false
-		case Together: // where failures are forgiven a branch has ended, but not what is in it
-			if field(p.Kind.Fields, onError) != nil && p.Text(onError) == "continue" && c != n {
-				return false
-			}
-		case AlongEdges:
-			if g := p.Edges(); !g.sure(g.index(c)) {
-				return false
-			}
-		}
+	}
+}
+
+// follows tells whether c surely ran when its parent did; what is asked is whether n did, which is c or a node below it.
+func (c *Node) follows(n *Node) bool {
+	p := c.Parent
+	if p.idle() || p.partial() {
+		return false
+	}
+	switch c.Stand() {
+	case Choice, Aside, ForEach:
+		return false
+	case Together: // where failures are forgiven a branch has ended, but not what is in it
+		return field(p.Kind.Fields, onError) == nil || p.Text(onError) != "continue" || c == n
+	case AlongEdges:
+		g := p.Edges()
+		return g.sure(g.index(c))
 	}
 	return true
 }
