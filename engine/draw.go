@@ -60,7 +60,7 @@ func (d *drawer) file(u *unit, parent, path string) ends {
 	}
 	e := d.node(u, u.root, parent, root)
 	if u.finally != nil {
-		last := d.node(u, u.finally, parent, strings.TrimSuffix(path, "/")+"/"+u.finally.segment)
+		last := d.node(u, u.finally, parent, strings.TrimSuffix(root, "/")+"/"+u.finally.segment)
 		d.join(e.out, last.in, "finally", true)
 	}
 	return e

@@ -44,6 +44,15 @@ type limits struct {
 	timeout                    time.Duration
 }
 
+// underRoot is where, below the node that includes the file, its finally stands: under its root, lest they share a
+// path with each other, or with the finally or a catch of the file around.
+func (u *unit) underRoot() string {
+	if u.main {
+		return ""
+	}
+	return "/" + u.root.segment
+}
+
 const (
 	defaultSteps       = 100
 	defaultVisits      = 25

@@ -59,6 +59,9 @@ func (v *Visit) trace(counts bool) string {
 	case up == "/" && !(counts && v.item != none):
 		up = ""
 	}
+	if v.vx == v.file.unit.finally {
+		up += v.file.unit.underRoot()
+	}
 	if !counts {
 		return up + "/" + v.vx.segment
 	}

@@ -284,3 +284,35 @@ func list(lines [][]byte) string {
 	}
 	return b.String()
 }
+
+// What runs finally in an included file has a turn of its own, also where it is called as the file is, or where another
+// finally or a catch around the file is called as it is.
+func TestTurnsOfFinally(t *testing.T) {
+	dir := t.TempDir()
+	for file, src := range map[string]string{"a.yaml": "set: prev\nfinally: {name: a, set: 1}\n", "b.yaml": "set: prev\nfinally: {set: 1}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(src), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for src, want := range map[string]string{
+		"flow: a.yaml\nfinally: {set: 1}": "/a /a/a / /finally",
+		"flow: b.yaml\nfinally: {set: 1}": "/b /b/finally / /finally",
+	} {
+		g, diagnostics := nodes.Language().Parse("p.yaml", dir, []byte(src))
+		if g == nil {
+			t.Fatal(diagnostics)
+		}
+		var turns []string
+		tell := func(e engine.Event) {
+			if e.Type == engine.StepCompleted {
+				turns = append(turns, e.Turn)
+			}
+		}
+		if _, err := engine.Run(t.Context(), g, nil, engine.WithTurns(&engine.Position{}), engine.WithListener(tell)); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Join(turns, " "); got != want {
+			t.Errorf("%s\n got %s\nwant %s", src, got, want)
+		}
+	}
+}
