@@ -59,6 +59,9 @@ func (c *Call) Repeats() int {
 // Asked is how often this execution of the node has asked the world so far, earlier attempts counted.
 func (c *Call) Asked() int { return c.visit.asked }
 
+// Bounded tells whether a timeout of the file bounds the attempt.
+func (c *Call) Bounded() bool { return c.visit.vx.timeout > 0 }
+
 // Allowed tells whether the user granted something that is known only now.
 func (c *Call) Allowed(n spec.Need) bool { return c.visit.run.grants.Allow(n) }
 

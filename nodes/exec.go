@@ -26,7 +26,7 @@ func execute(commands *Commands) engine.Kind {
 				{Name: "exec", Form: spec.List{Of: spec.Template{}, Min: 1}, Summary: "the command and its arguments"},
 				{Name: "stdin", Form: spec.Template{}, Summary: "its standard input"},
 				{Name: "dir", Form: spec.Template{}, Summary: "its working directory; without it flowrun's own"},
-				{Name: "environment", Form: spec.Map{Of: spec.Template{}}, Secrets: true, Summary: "environment variables beside PATH, HOME and LANG"},
+				{Name: "environment", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: variableName, Is: "the name of an environment variable"}}, Secrets: true, Summary: "environment variables beside PATH, HOME and LANG"},
 				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what its standard output is read as"},
 			},
 			Output: parsedType,
@@ -115,9 +115,11 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		return nil, err
 	}
 	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "exec", Name: argv[0]}}, func(ctx context.Context) (string, error) {
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
-		return e.run(ctx, cmd)
+		return e.run(ctx, cmd, stop)
 	})
 	if err != nil {
 		return nil, err
@@ -142,11 +144,11 @@ func (e *command) environ(c *engine.Call) ([]string, error) {
 	return environment, nil
 }
 
-// run runs a command, which ends with ctx at the latest, and gives its standard output.
-func (e *command) run(ctx context.Context, cmd *exec.Cmd) (string, error) {
-	var stdout capped
+// run runs a command, which ends with ctx at the latest, and gives its standard output; stop ends ctx.
+func (e *command) run(ctx context.Context, cmd *exec.Cmd, stop context.CancelCauseFunc) (string, error) {
+	stdout := &capped{stop: stop}
 	var stderr tail
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	ended, err := e.commands.start(cmd)
 	if err != nil {
 		return "", notStarted(cmd, err)
@@ -157,8 +159,6 @@ func (e *command) run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
-	case stdout.over:
-		return "", engine.Errorf(engine.Limit, "the command printed more than %d MiB", maxReply>>20)
 	case errors.As(err, &exit):
 		message := exit.Error()
 		if s := strings.TrimSpace(string(stderr)); s != "" {
@@ -186,13 +186,14 @@ func notStarted(cmd *exec.Cmd, err error) error {
 // capped keeps output up to a bound. It is a writer and nothing more: what else a buffer can would go round the bound.
 type capped struct {
 	kept bytes.Buffer
-	over bool
+	stop context.CancelCauseFunc // for a command that prints more
 }
 
 func (c *capped) Write(p []byte) (int, error) {
 	if c.kept.Len()+len(p) > maxReply {
-		c.over = true
-		return 0, errors.New("the output is too long")
+		err := engine.Errorf(engine.Limit, "the command printed more than %d MiB", maxReply>>20)
+		c.stop(err)
+		return 0, err
 	}
 	return c.kept.Write(p)
 }

@@ -7,10 +7,12 @@ import (
 	"github.com/flowrun/flowrun/spec"
 )
 
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // header is what only the top of a file takes, in the order in which it is read: models before the agents that name
 // them.
 func header(o *options) []spec.Field {
-	variable := spec.List{Of: spec.Text{Pattern: regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`), Is: "the name of an environment variable"}}
+	variable := spec.List{Of: spec.Text{Pattern: variableName, Is: "the name of an environment variable"}}
 	model := spec.Text{Check: o.known, Is: "provider/name"}
 	return []spec.Field{
 		{Name: "flowrun", Form: spec.Whole{Min: 1, Max: 1}, Summary: "version of this format"},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,10 +18,12 @@ import (
 
 const (
 	dialTimeout   = 30 * time.Second
-	headerTimeout = 60 * time.Second // from the request to the first of the answer
-	totalTimeout  = 5 * time.Minute  // where the node sets no timeout
+	headerTimeout = 60 * time.Second // from the request to the first of the answer, and
+	totalTimeout  = 5 * time.Minute  // to its last, where the file sets no timeout
 	maxRedirects  = 10
 )
+
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110, section 5.1
 
 func request() engine.Kind {
 	return engine.Kind{
@@ -29,9 +32,9 @@ func request() engine.Kind {
 			Summary: "sends an HTTP request",
 			Leaf:    true,
 			Fields: []spec.Field{
-				{Name: "http", Form: spec.Template{Insert: insert}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"},
+				{Name: "http", Form: spec.Template{Insert: insert, Check: checkAddress}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"},
 				{Name: "method", Form: spec.Word{Of: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}}, Summary: "without it GET, or POST where there is a body"},
-				{Name: "headers", Form: spec.Map{Of: spec.Template{}}, Secrets: true, Summary: "headers of the request"},
+				{Name: "headers", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: headerName, Is: "the name of a header"}}, Secrets: true, Summary: "headers of the request"},
 				{Name: "body", Form: spec.OneOf{spec.Template{}, spec.Data{}}, Summary: "the body: a text, or data that is sent as JSON"},
 				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what the answer is read as"},
 			},
@@ -47,10 +50,25 @@ timeout: 10s
 		Slot:  true,
 		Fails: engine.HTTP,
 		Build: func(n *spec.Node) engine.Body {
-			r := &requester{url: n.Expr("http"), method: n.Text("method"), headers: n.Entries("headers"), body: n.Expr("body"), parse: n.Text("parse"), patient: n.Has("timeout")}
+			r := &requester{url: n.Expr("http"), method: n.Text("method"), headers: n.Entries("headers"), body: n.Expr("body"), parse: n.Text("parse")}
 			return engine.Body{Act: r.act, Uses: literalHost(r.url)}
 		},
 	}
+}
+
+// checkAddress finds an address that no request can go to.
+func checkAddress(prefix string, whole bool) (problem, hint string) {
+	for _, scheme := range []string{"http://", "https://"} {
+		common := min(len(prefix), len(scheme))
+		switch {
+		case !strings.EqualFold(prefix[:common], scheme[:common]), whole && common < len(scheme):
+		case whole && hostOf(prefix) == "":
+			return fmt.Sprintf("http: %s names no host", short(prefix)), ""
+		default:
+			return "", ""
+		}
+	}
+	return fmt.Sprintf("http: %s is no address", short(prefix)), "it begins with https:// or http://"
 }
 
 // literalHost is the host of an address that the file names literally; empty where only the run knows it.
@@ -76,7 +94,6 @@ type requester struct {
 	headers []spec.Entry
 	body    *spec.Expr
 	parse   string
-	patient bool // the node sets a timeout of its own
 }
 
 func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
@@ -85,7 +102,7 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 		return nil, err
 	}
 	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "net", Name: req.URL.Host}}, func(ctx context.Context) (string, error) {
-		if !r.patient {
+		if !c.Bounded() {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, totalTimeout)
 			defer cancel()
@@ -134,7 +151,12 @@ func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request,
 		if err != nil {
 			return nil, err
 		}
-		req.Header.Set(h.Name, v)
+		if strings.ContainsAny(v, "\r\n\x00") {
+			return nil, fmt.Errorf("the header %s must be a single line", h.Name)
+		}
+		if req.Header.Set(h.Name, v); http.CanonicalHeaderKey(h.Name) == "Host" {
+			req.Host = v // where net/http looks
+		}
 	}
 	return req, nil
 }
@@ -170,9 +192,12 @@ func isText(v any) bool {
 // send makes a request. Each host on the way must be granted.
 func send(req *http.Request, c *engine.Call) (string, error) {
 	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		ResponseHeaderTimeout: headerTimeout,
-		DisableKeepAlives:     true,
+		Proxy:             http.ProxyFromEnvironment,
+		DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DisableKeepAlives: true,
+	}
+	if !c.Bounded() {
+		transport.ResponseHeaderTimeout = headerTimeout
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, before []*http.Request) error {
 		if need := (spec.Need{Grant: "net", Name: next.URL.Host}); !c.Allowed(need) {

@@ -84,6 +84,11 @@ func (o *options) known(ref string) (problem, hint string) {
 func (o *options) model(n *spec.Node) (model, baseURL string) {
 	for _, name := range append(agentNames(n), "") {
 		if m := o.models[name]; m != "" {
+			for _, short := range n.Pipeline.Header.Entries("models") {
+				if short.Name == m {
+					return written(short.Value)
+				}
+			}
 			return m, ""
 		}
 	}
@@ -93,13 +98,8 @@ func (o *options) model(n *spec.Node) (model, baseURL string) {
 		if place == nil || !place.Has("model") {
 			continue
 		}
-		word, entry := place.Ref("model")
-		switch short := entry.(type) {
-		case string:
-			model = short
-		case *spec.Object:
-			model, baseURL = short.Text("model"), short.Text("base_url")
-		default:
+		word, short := place.Ref("model")
+		if model, baseURL = written(short); model == "" {
 			model = word
 		}
 		break
@@ -108,6 +108,26 @@ func (o *options) model(n *spec.Node) (model, baseURL string) {
 		baseURL = at.Text("base_url")
 	}
 	return model, baseURL
+}
+
+// written is an entry of models; empty where it is none.
+func written(entry any) (model, baseURL string) {
+	switch m := entry.(type) {
+	case string:
+		return m, ""
+	case *spec.Object:
+		return m.Text("model"), m.Text("base_url")
+	}
+	return "", ""
+}
+
+// Models are the short names for models that a file has.
+func Models(p *spec.Pipeline) []string {
+	var names []string
+	for _, m := range p.Header.Entries("models") {
+		names = append(names, m.Name)
+	}
+	return names
 }
 
 // Agents are the names by which [WithModel] knows the agents of a file, sorted.

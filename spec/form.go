@@ -243,7 +243,8 @@ func (x List) String() string { return "a list: " + x.Of.String() }
 // Map is a mapping of names that the file gives to values of one form.
 type Map struct {
 	Of    Form
-	Names bool // the keys are names that expressions use
+	Names bool  // the keys are names that expressions use
+	Keys  *Text // what other keys must be; nil where any will do
 }
 
 func (Map) takes(t *tree) bool { return t.form == mappingForm && !t.braces }
@@ -252,6 +253,9 @@ func (x Map) read(r *reader, t *tree, f *Field) any {
 	var out []Entry
 	for _, p := range t.pairs {
 		if x.Names && !r.isName(p.key, "a name in "+f.Name) {
+			continue
+		}
+		if x.Keys != nil && r.value(*x.Keys, p.key, &Field{Name: "a name in " + f.Name}) == nil {
 			continue
 		}
 		if v := r.value(x.Of, p.value, f); v != nil {

@@ -30,6 +30,8 @@ type Template struct {
 	// Insert makes what an expression gives fit for the text that stands before it; without it texts are inserted as they
 	// are. An expression that is all of the text stands for itself.
 	Insert func(before, text string) string
+	// Check says what is wrong with the text before the first expression, or with all of it where there is none.
+	Check func(prefix string, whole bool) (problem, hint string)
 }
 
 func (x Template) takes(t *tree) bool {
@@ -37,6 +39,11 @@ func (x Template) takes(t *tree) bool {
 }
 
 func (x Template) read(r *reader, t *tree, _ *Field) any {
+	if parts, err := splitTemplate(t.text); x.Check != nil && err == nil {
+		if problem, hint := x.Check(literalPrefix(parts)); problem != "" {
+			return r.refuse(t, hint, "%s", problem)
+		}
+	}
 	e := r.expr(t, templateForm, Any)
 	e.insert = x.Insert
 	return e

@@ -245,6 +245,9 @@ func (x Map) schema(g *generator) ordered {
 	if x.Names {
 		o = append(o, member{"propertyNames", NameForm{}.schema(g)})
 	}
+	if x.Keys != nil {
+		o = append(o, member{"propertyNames", x.Keys.schema(g)})
+	}
 	return o
 }
 

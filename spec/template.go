@@ -52,6 +52,14 @@ func splitTemplate(s string) ([]part, error) {
 	}
 }
 
+// literalPrefix is the text before the first expression; whole tells whether that is all.
+func literalPrefix(parts []part) (prefix string, whole bool) {
+	if len(parts) == 0 || parts[0].code {
+		return "", len(parts) == 0
+	}
+	return parts[0].text, len(parts) == 1
+}
+
 // closing finds the }} that ends an expression: not within quotes, nor one that closes braces of the expression.
 func closing(s string) int {
 	depth := 0
