@@ -59,7 +59,7 @@ type program struct {
 }
 
 func (p *program) app() *urfave.App {
-	return &urfave.App{
+	app := &urfave.App{
 		Name:                      "flowrun",
 		Usage:                     "run declarative pipelines of LLM agents",
 		Version:                   version(),
@@ -82,6 +82,10 @@ func (p *program) app() *urfave.App {
 			}},
 		},
 	}
+	for _, c := range app.Commands {
+		c.HideHelp = true // lest the library take a file called help for a command
+	}
+	return app
 }
 
 func version() string {

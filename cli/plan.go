@@ -3,53 +3,83 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/flowrun/flowrun/engine"
 )
 
-// plan prints what a run would do: the nodes with their agents' models, the least steps, and what it needs: what would
-// have to be granted, and what the call lacks.
-func (p *program) plan(g *engine.Graph, granted engine.Grants, unready error) error {
+// plan is what a run would do and what it needs.
+type plan struct {
+	Workflow string             `json:"workflow"`
+	Steps    int                `json:"least_steps"`
+	Nodes    []engine.DrawnNode `json:"nodes"`
+	Needs    []need             `json:"needs"`   // what would have to be granted
+	Missing  []string           `json:"missing"` // what the call lacks
+}
+
+type need struct {
+	Flag    string `json:"flag"`
+	Granted bool   `json:"granted"`
+	Place   string `json:"place"` // file:line:col
+}
+
+// plan prints what a run would do. unready is why it could not begin, were everything granted.
+func (p *program) plan(format string, g *engine.Graph, granted engine.Grants, unready error) error {
 	var invalid *engine.InvalidError
 	if unready != nil && (!errors.As(unready, &invalid) || len(invalid.Wrong) > 0) {
 		return unready
 	}
-	var b strings.Builder
 	d := g.Draw()
-	fmt.Fprintf(&b, "%s: %s, at least %s\n\n", d.Name, count(len(d.Nodes), "node"), count(g.Least(), "step"))
-	for _, n := range d.Nodes {
-		depth := strings.Count(strings.TrimSuffix(n.Path, "/"), "/")
-		line := strings.Repeat("  ", depth) + n.Label
-		if n.Label == "" || strings.HasPrefix(n.Label, n.Kind+"[") {
-			line = strings.Repeat("  ", depth) + n.Kind
-		} else {
-			line += " (" + n.Kind + ")"
-		}
-		if n.Uses != "" {
-			line += "  " + n.Uses
-		}
-		if n.When != "" {
-			line += "  when " + n.When
-		}
-		fmt.Fprintf(&b, "%s\n", escape(line))
-	}
-	needs := g.Pipeline().Needs()
-	if len(needs) > 0 || invalid != nil {
-		b.WriteString("\nneeds:\n")
-	}
-	for _, n := range needs {
-		state := "not granted"
-		if granted.Allow(n) {
-			state = "granted"
-		}
-		fmt.Fprintf(&b, "  %-30s %s (%s)\n", escape(n.Flag()), state, n.Pos)
+	out := &plan{Workflow: d.Name, Steps: g.Least(), Nodes: d.Nodes, Needs: []need{}, Missing: []string{}}
+	for _, n := range g.Pipeline().Needs() {
+		out.Needs = append(out.Needs, need{n.Flag(), granted.Allow(n), n.Pos.String()})
 	}
 	if invalid != nil {
-		for _, m := range invalid.Missing {
-			fmt.Fprintf(&b, "  %s\n", escape(m))
-		}
+		out.Missing = invalid.Missing
 	}
-	_, err := fmt.Fprint(p.Out, b.String())
+	if format == "json" {
+		return printJSON(p.Out, out)
+	}
+	_, err := io.WriteString(p.Out, out.String())
 	return err
+}
+
+func (p *plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s, at least %s\n\n", p.Workflow, count(len(p.Nodes), "node"), count(p.Steps, "step"))
+	for _, n := range p.Nodes {
+		fmt.Fprintf(&b, "%s\n", escape(planned(n)))
+	}
+	if len(p.Needs)+len(p.Missing) > 0 {
+		b.WriteString("\nneeds:\n")
+	}
+	for _, n := range p.Needs {
+		state := "not granted"
+		if n.Granted {
+			state = "granted"
+		}
+		fmt.Fprintf(&b, "  %-30s %s (%s)\n", escape(n.Flag), state, n.Place)
+	}
+	for _, m := range p.Missing {
+		fmt.Fprintf(&b, "  %s\n", escape(m))
+	}
+	return b.String()
+}
+
+// planned is a node's line, indented by its depth.
+func planned(n engine.DrawnNode) string {
+	line := strings.Repeat("  ", strings.Count(strings.TrimSuffix(n.Path, "/"), "/"))
+	if n.Label == "" || strings.HasPrefix(n.Label, n.Kind+"[") {
+		line += n.Kind
+	} else {
+		line += n.Label + " (" + n.Kind + ")"
+	}
+	if n.Uses != "" {
+		line += "  " + n.Uses
+	}
+	if n.When != "" {
+		line += "  when " + n.When
+	}
+	return line
 }

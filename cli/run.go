@@ -26,7 +26,7 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "take `TEXT` as the pipeline's input"},
 		&urfave.StringFlag{Name: "input-file", Usage: "take the input from `PATH`, .json and .yaml as a value, else as text; - is standard input"},
 		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
-		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name; for one agent as AGENT=MODEL, again for more"},
+		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name or a short name of the file; for one agent as AGENT=MODEL, again for more"},
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, the output alone, or json, the whole result"},
 		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
 		&urfave.StringFlag{Name: "events", Usage: "write the run's events to `PATH` as JSON Lines; - is standard output, in place of the output"},
@@ -68,16 +68,13 @@ func contradictions(c *urfave.Context) error {
 
 func (p *program) run(c *urfave.Context) error {
 	set := agents.NewSet()
-	overrides, err := modelFlags(c, set)
-	if err != nil {
-		return err
-	}
+	overrides := modelFlags(c)
 	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
 	graph, err := p.load(c, lang)
 	if err != nil {
 		return err
 	}
-	if err := overrides.check(graph); err != nil {
+	if err := overrides.check(graph, set); err != nil {
 		return err
 	}
 	input, err := p.input(c, graph.Pipeline())
@@ -90,7 +87,7 @@ func (p *program) run(c *urfave.Context) error {
 	}
 	opts = append(opts, engine.WithSecrets(set.Secrets()...))
 	if c.Bool("dry-run") {
-		return p.plan(graph, grants(c), engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
+		return p.plan(c.String("output"), graph, grants(c), engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
 	}
 	if err := engine.Check(graph, input, opts...); err != nil {
 		return err
@@ -289,19 +286,16 @@ func (p *program) readInput(name string) ([]byte, error) {
 // models are the models that --model names, by agent; "" for all.
 type models map[string]string
 
-func modelFlags(c *urfave.Context, set *agents.Set) (models, error) {
+func modelFlags(c *urfave.Context) models {
 	m := models{}
 	for _, given := range c.StringSlice("model") {
 		agent, ref, one := strings.Cut(given, "=")
 		if !one || strings.Contains(agent, "/") {
 			agent, ref = "", given
 		}
-		if problem, hint := set.Known(ref); problem != "" {
-			return nil, usage("--model %s: %s (%s)", given, problem, hint)
-		}
 		m[agent] = ref
 	}
-	return m, nil
+	return m
 }
 
 func (m models) options() []nodes.Option {
@@ -312,15 +306,23 @@ func (m models) options() []nodes.Option {
 	return opts
 }
 
-// check refuses names that no agent has.
-func (m models) check(g *engine.Graph) error {
-	var known []string
+// check refuses agents that the pipeline does not have, and what is no model.
+func (m models) check(g *engine.Graph, set *agents.Set) error {
+	var known, short []string
 	for _, p := range g.Pipelines() {
 		known = append(known, nodes.Agents(p)...)
+		short = append(short, nodes.Models(p)...)
 	}
 	for _, agent := range slices.Sorted(maps.Keys(m)) {
+		ref, given := m[agent], m[agent]
+		if agent != "" {
+			given = agent + "=" + ref
+		}
 		if agent != "" && !slices.Contains(known, agent) {
-			return usage("--model %s=%s: the pipeline has no agent %q%s", agent, m[agent], agent, spec.DidYouMean(agent, known))
+			return usage("--model %s: the pipeline has no agent %q%s", given, agent, spec.DidYouMean(agent, known))
+		}
+		if problem, hint := set.Known(ref); problem != "" && !slices.Contains(short, ref) {
+			return usage("--model %s: %s (%s)", given, problem, hint)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -40,8 +41,13 @@ func (p *program) validate(files []string, asJSON bool, opts []spec.Option) erro
 	lang := nodes.Language()
 	all := []problem{}
 	failed := false
+	told := map[spec.Diagnostic]bool{} // of files that others include
 	for _, f := range files {
 		_, diagnostics := p.read(f, lang, opts)
+		diagnostics = slices.DeleteFunc(diagnostics, func(d spec.Diagnostic) bool { return told[d] })
+		for _, d := range diagnostics {
+			told[d] = true
+		}
 		failed = failed || diagnostics.Err() != nil
 		if !asJSON {
 			p.diagnose(diagnostics)
