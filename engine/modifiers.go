@@ -16,7 +16,7 @@ func Modifiers() []spec.Field {
 		{Name: "when", Form: spec.Code{Want: spec.Bool}, Summary: "the node is skipped where this is false"},
 		{Name: "timeout", Form: spec.Duration{Positive: true}, Summary: "bounds one attempt, from the moment it has its slot"},
 		{Name: "retry", Form: RetryForm(), Leaves: true, Summary: "how often and when a failed attempt is made again; false: never"},
-		{Name: "on_error", Form: spec.Word{Of: []string{"fail", "continue"}}, Default: "fail", Summary: "continue: a failure leaves nil as the output and the run goes on"},
+		{Name: "on_error", Form: spec.Word{Of: []string{"fail", "continue"}}, Default: "fail", Summary: "with continue a failure leaves nil as the output and the run goes on"},
 		{Name: "catch", Form: spec.NodeForm{Stand: spec.Aside}, Summary: "a node that runs where this one fails; its output stands in",
 			Locals: []spec.Local{{Name: "error", Summary: "why the node failed: {message, kind, node}"}}},
 	}
@@ -29,7 +29,6 @@ func modifierRules() []spec.Rule {
 // RetryForm is how a retry is written, on a node, an agent or in defaults.
 func RetryForm() spec.Form {
 	return spec.OneOf{
-		spec.Only{Value: false},
 		spec.Record{Fields: []spec.Field{
 			{Name: "max_attempts", Form: spec.Whole{Min: 1}, Summary: "attempts in all, the first counted"},
 			{Name: "delay", Form: spec.Duration{}, Summary: "pause before the second attempt"},
@@ -38,6 +37,7 @@ func RetryForm() spec.Form {
 			{Name: "jitter", Form: spec.Duration{}, Summary: "up to so much is added to each pause"},
 			{Name: "kinds", Form: spec.List{Of: spec.Word{Of: retryableNames()}, Min: 1}, Summary: "only errors of these kinds are tried again"},
 		}},
+		spec.Only{Value: false},
 	}
 }
 

@@ -18,7 +18,7 @@ func fanOutFields(locals []spec.Local) []spec.Field {
 		{Name: "wait_for", Form: spec.OneOf{spec.Word{Of: []string{"all", "first", "majority"}}, spec.Whole{Min: 1}}, Default: "all",
 			Summary: "how many successes complete it; the others are cancelled then"},
 		{Name: "on_error", Form: spec.Word{Of: []string{"fail", "continue"}}, Default: "fail",
-			Summary: "continue: every branch runs, and a failed one leaves the text ERROR: and its message"},
+			Summary: "with continue every branch runs, and a failed one leaves the text ERROR: and its message"},
 		{Name: "max_failures", Form: spec.Whole{}, Summary: "more failures than this fail it; only with on_error: continue"},
 	}
 }

@@ -61,7 +61,7 @@ var problems = map[string]struct {
 	"until and while":                  {src: "loop: [{set: 1}]\nuntil: true\nwhile: true", want: `3:8: a loop has until or while, not both`},
 	"on_error and catch":               {src: "set: 1\non_error: continue\ncatch: {set: 1}", want: `3:8: a node has on_error or catch, not both`},
 	"retry on a container":             {src: "chain: [{set: 1}]\nretry: false", want: `2:1: unknown key "retry" for chain`},
-	"retry of everything":              {src: "set: 1\nretry: true", want: `2:8: retry must be false, or a mapping with max_attempts, delay, backoff, max_delay, jitter, kinds, not true`},
+	"retry of everything":              {src: "set: 1\nretry: true", want: `2:8: retry must be a mapping with max_attempts, delay, backoff, max_delay, jitter, kinds, or false, not true`},
 	"max_failures alone":               {src: "parallel: [{set: 1}]\nmax_failures: 1", want: `2:15: max_failures needs on_error: continue: without it the first failure fails the whole`, loose: true},
 	"wait_for and continue":            {src: "parallel: [{set: 1}]\nwait_for: first\non_error: continue", want: `2:11: wait_for and on_error: continue do not go together: a failure counts already, and is not fatal until enough successes are impossible`, loose: true},
 	"wait_for too many":                {src: "parallel: [{set: 1}]\nwait_for: 2", want: `2:11: wait_for: 2 can never be reached with 1 branches`, loose: true},

@@ -13,25 +13,14 @@ type member struct {
 	value any
 }
 
-// with adds a member unless its value is nil, empty text or an empty object.
-func (o ordered) with(name string, value any) ordered {
-	switch v := value.(type) {
-	case nil:
-		return o
-	case string:
-		if v == "" {
-			return o
-		}
-	case ordered:
-		if len(v) == 0 {
-			return o
-		}
-	case []string:
-		if len(v) == 0 {
-			return o
+// at is the member of a name, nil where there is none.
+func (o ordered) at(name string) *member {
+	for i := range o {
+		if o[i].name == name {
+			return &o[i]
 		}
 	}
-	return append(o, member{name, value})
+	return nil
 }
 
 // MarshalJSON writes the members in their order.

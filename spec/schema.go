@@ -3,6 +3,7 @@ package spec
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -15,9 +16,10 @@ func (l *Language) Schema() []byte {
 		{"$schema", "http://json-schema.org/draft-07/schema#"},
 		{"title", "flowrun pipeline"},
 		{"description", "A pipeline: one node with a header."},
+		{"type", "object"},
+		{"errorMessage", "a pipeline must be a mapping with one of: " + strings.Join(l.kindNames(), ", ")},
 		{"anyOf", g.variant("file_", l.Header, true)},
 	}
-	g.node()
 	root = append(root, member{"definitions", g.definitions})
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -51,14 +53,22 @@ func (g *generator) once(name string, make func() ordered) ordered {
 	return ref(name)
 }
 
-// node refers to a node as it stands anywhere.
+// node is a node as it stands anywhere.
 func (g *generator) node() ordered {
-	return g.once("node", func() ordered { return ordered{{"anyOf", g.variant("", nil, false)}} })
+	kinds := g.once("node", func() ordered { return ordered{{"anyOf", g.variant("", nil, false)}} })
+	return g.mapping(kinds)
 }
 
-// nodeWith refers to a node that takes further fields.
-func (g *generator) nodeWith(where string, extra []Field) ordered {
-	return g.once("node_in_"+where, func() ordered { return ordered{{"anyOf", g.variant(where+"_", extra, false)}} })
+// nodeIn is a node that takes further fields where it stands.
+func (g *generator) nodeIn(where string, extra []Field) ordered {
+	kinds := g.once("node_in_"+where, func() ordered { return ordered{{"anyOf", g.variant(where+"_", extra, false)}} })
+	return g.mapping(kinds)
+}
+
+// mapping says that a node is one, outside of the kinds: a choice of which none is a mapping would say so for each.
+func (g *generator) mapping(kinds ordered) ordered {
+	return ordered{{"type", "object"}, {"errorMessage", "must be a node: a mapping with one of: " + strings.Join(g.lang.kindNames(), ", ")},
+		{"allOf", []ordered{kinds}}}
 }
 
 // variant refers to each kind with further fields beside its own.
@@ -80,42 +90,47 @@ func (g *generator) kind(k *Shape, extra []Field, top bool) ordered {
 			fields = append(fields, f)
 		}
 	}
-	o := ordered{{"title", k.Name}, {"description", sentence(k.Summary)}, {"type", "object"}, {"additionalProperties", false}}
+	o := ordered{{"title", k.Name}, {"description", sentence(k.Summary)}, {"additionalProperties", false}}
 	o = append(o, member{"properties", g.shared(fields, k)})
 	if top {
 		o = append(o, member{"patternProperties", ordered{{"^x-", ordered{{"description", "Free space, for YAML anchors."}}}}})
 	}
-	o = o.with("required", required(fields, k.Name))
+	// The server speaks of the kind that a node resembles most. Its own key, which counts once more here, settles which.
 	all := []ordered{{
 		{"required", []string{k.Name}},
+		{"properties", ordered{{k.Name, true}}},
 		{"errorMessage", "a node needs exactly one of: " + strings.Join(g.lang.kindNames(), ", ")},
 	}}
+	all = append(all, required(k.Name, fields)...)
 	o = append(o, member{"allOf", append(all, rules(slices.Concat(k.Rules, g.lang.Rules))...)})
-	return o.with("defaultSnippets", g.snippets(k))
+	return append(o, member{"defaultSnippets", snippets(k)})
 }
 
-func required(fields []Field, but string) []string {
-	var names []string
+// required asks for the fields of what that must be there; the key of the kind itself is asked for by its node.
+func required(what string, fields []Field) []ordered {
+	var all []ordered
 	for _, f := range fields {
-		if f.Required && f.Name != but {
-			names = append(names, f.Name)
+		if f.Required && f.Name != what {
+			all = append(all, ordered{{"required", []string{f.Name}}, {"errorMessage", fmt.Sprintf("%s needs %s: %s", what, f.Name, f.Form)}})
 		}
 	}
-	return names
+	return all
 }
 
+// rules puts each message where the server reads it: at what is required or refused.
 func rules(rs []Rule) []ordered {
 	var all []ordered
 	for _, r := range rs {
 		if len(r.AnyOf) > 0 {
 			var any []ordered
 			for _, name := range r.AnyOf {
-				any = append(any, ordered{{"required", []string{name}}})
+				any = append(any, ordered{{"required", []string{name}}, {"errorMessage", r.Message}})
 			}
-			all = append(all, ordered{{"anyOf", any}, {"errorMessage", r.Message}})
+			all = append(all, ordered{{"anyOf", any}})
 		}
-		if len(r.NotBoth) > 0 {
-			all = append(all, ordered{{"not", ordered{{"required", r.NotBoth}}}, {"errorMessage", r.Message}})
+		if n := len(r.NotBoth); n > 0 { // the last is refused where the others stand
+			refused := ordered{{"properties", ordered{{r.NotBoth[n-1], false}}}, {"errorMessage", r.Message}}
+			all = append(all, ordered{{"if", ordered{{"required", r.NotBoth[:n-1]}}}, {"then", refused}})
 		}
 	}
 	return all
@@ -136,7 +151,11 @@ func (g *generator) shared(fields []Field, k *Shape) ordered {
 		default:
 			owner = "edges"
 		}
-		p = append(p, member{f.Name, g.once(owner+"."+f.Name, func() ordered { return describe(f.Form.schema(g), f) })})
+		summary := sentence(f.Summary)
+		if f.Name == k.Name {
+			summary = sentence(k.Summary) + " " + summary
+		}
+		p = append(p, member{f.Name, g.once(owner+"."+f.Name, func() ordered { return describe(f.Form.schema(g), f, summary) })})
 	}
 	return p
 }
@@ -145,13 +164,22 @@ func (g *generator) shared(fields []Field, k *Shape) ordered {
 func (g *generator) properties(fields []Field) ordered {
 	p := ordered{}
 	for i := range fields {
-		p = append(p, member{fields[i].Name, describe(fields[i].Form.schema(g), &fields[i])})
+		p = append(p, member{fields[i].Name, describe(fields[i].Form.schema(g), &fields[i], sentence(fields[i].Summary))})
 	}
 	return p
 }
 
-func describe(schema ordered, f *Field) ordered {
-	schema = slices.Clone(schema).with("description", sentence(f.Summary))
+// describe adds what editors show. Without a title of its own they would take that of the kind read last.
+func describe(schema ordered, f *Field, summary string) ordered {
+	shown := ordered{{"title", f.Name}}
+	if summary != "" {
+		shown = append(shown, member{"description", summary})
+	}
+	// Over a node hovering takes what comes first, and that would be said of the node's kind.
+	if within := schema.at("allOf"); holdsNode(f.Form) && within != nil {
+		within.value = append([]ordered{shown}, within.value.([]ordered)...)
+	}
+	schema = append(shown, schema...)
 	switch d := f.Default.(type) {
 	case nil:
 	case string, bool, int, float64:
@@ -162,55 +190,92 @@ func describe(schema ordered, f *Field) ordered {
 	return schema
 }
 
-func (g *generator) snippets(k *Shape) []ordered {
-	body := ordered{}
+func holdsNode(f Form) bool {
+	_, ok := nodeForm(f)
+	return ok
+}
+
+func snippets(k *Shape) []ordered {
+	body, stops := ordered{}, 0
 	for i := range k.Fields {
 		if f := &k.Fields[i]; i == 0 || f.Required {
-			body = append(body, member{f.Name, snippet(f.Form)})
+			body = append(body, member{f.Name, snippet(f.Form, &stops)})
 		}
 	}
 	return []ordered{{{"label", k.Name}, {"description", sentence(k.Summary)}, {"body", body}}}
 }
 
-func snippet(f Form) any {
+// snippet is what is written for a value at first; stops counts the places that are filled in.
+func snippet(f Form, stops *int) any {
 	switch f := f.(type) {
 	case OneOf:
-		return snippet(f[0])
+		return snippet(f[0], stops)
 	case NodeForm:
-		return ordered{{"agent", "$1"}}
+		return ordered{{"agent", stop("", stops)}}
 	case NodeList:
-		return []any{ordered{{"agent", "$1"}}}
+		return []any{ordered{{"agent", stop("", stops)}}}
 	case NodeMap:
-		return ordered{{"${1:name}", ordered{{"agent", "$2"}}}}
+		return ordered{{stop("name", stops), ordered{{"agent", stop("", stops)}}}}
 	case List:
-		return []any{"$1"}
+		return []any{stop("", stops)}
 	}
-	return "$1"
+	return stop("", stops)
+}
+
+// stop is the next place that is filled in, with a text to start from.
+func stop(text string, stops *int) string {
+	*stops++
+	if text == "" {
+		return fmt.Sprintf("$%d", *stops)
+	}
+	return fmt.Sprintf("${%d:%s}", *stops, text)
+}
+
+// typed is a schema of a form that takes values of the types.
+func typed(f Form, types ...string) ordered {
+	o := ordered{{"type", types}}
+	if len(types) == 1 {
+		o = ordered{{"type", types[0]}}
+	}
+	message := "must be " + f.String()
+	if types[0] == "integer" || types[0] == "number" {
+		message += ", without quotes"
+	}
+	return append(o, member{"errorMessage", message})
+}
+
+// never refuses texts. The language server has one message for every "not", hence a choice.
+func never(text ordered, message string) ordered {
+	return ordered{{"if", append(ordered{{"type", "string"}}, text...)}, {"then", ordered{{"pattern", "^$"}, {"patternErrorMessage", message}}}}
 }
 
 // templated is a text that holds ${{ }}.
-var templated = ordered{{"type", "string"}, {"pattern", `\$\{\{`}}
+var templated = ordered{{"pattern", `\$\{\{`}}
 
 func (x Text) schema(*generator) ordered {
-	o := ordered{{"type", "string"}}
+	o := typed(x, "string")
 	if x.Pattern != nil {
-		o = append(o, member{"pattern", x.Pattern.String()}, member{"patternErrorMessage", "must be " + x.String()})
+		o = append(o, member{"pattern", x.Pattern.String()})
 	}
-	return append(o, member{"not", templated})
+	return append(o, member{"allOf", []ordered{never(templated, "takes no ${{ }}: it is read before anything runs")}})
 }
 
-func (NameForm) schema(*generator) ordered {
-	return ordered{{"type", "string"}, {"pattern", namePattern.String()},
+func (x NameForm) schema(*generator) ordered {
+	return append(typed(x, "string"), ordered{
+		{"pattern", namePattern.String()},
 		{"patternErrorMessage", "use letters, digits and _ (no - or spaces), so that steps.NAME works in expressions"},
-		{"not", ordered{{"enum", sortedKeys(reserved)}}}}
+		{"allOf", []ordered{never(ordered{{"enum", sortedKeys(reserved)}}, "a word of the language cannot be a name")}},
+	}...)
 }
 
-func (Flag) schema(*generator) ordered { return ordered{{"type", "boolean"}} }
+func (x Flag) schema(*generator) ordered { return typed(x, "boolean") }
 
-func (x Only) schema(*generator) ordered { return ordered{{"enum", []bool{x.Value}}} }
+func (x Only) schema(*generator) ordered {
+	return ordered{{"enum", []bool{x.Value}}, {"errorMessage", "must be " + x.String()}}
+}
 
 func (x Whole) schema(*generator) ordered {
-	o := ordered{{"type", "integer"}, {"minimum", x.Min}}
+	o := append(typed(x, "integer"), member{"minimum", x.Min})
 	if x.Max > 0 {
 		o = append(o, member{"maximum", x.Max})
 	}
@@ -218,22 +283,23 @@ func (x Whole) schema(*generator) ordered {
 }
 
 func (x Real) schema(*generator) ordered {
-	return ordered{{"type", "number"}, {"minimum", x.Min}, {"maximum", x.Max}}
+	return append(typed(x, "number"), member{"minimum", x.Min}, member{"maximum", x.Max})
 }
 
 func (x Duration) schema(*generator) ordered {
-	o := ordered{{"type", "string"}, {"pattern", `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`},
-		{"patternErrorMessage", "must be " + x.String()}}
+	o := append(typed(x, "string"), member{"pattern", `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`})
 	if x.Positive {
 		o = append(o, member{"allOf", []ordered{{{"pattern", "[1-9]"}, {"patternErrorMessage", "must be more than nothing"}}}})
 	}
 	return o
 }
 
-func (x Word) schema(*generator) ordered { return ordered{{"enum", x.Of}} }
+func (x Word) schema(*generator) ordered {
+	return ordered{{"enum", x.Of}, {"errorMessage", "must be " + x.String()}}
+}
 
 func (x List) schema(g *generator) ordered {
-	o := ordered{{"type", "array"}, {"items", x.Of.schema(g)}}
+	o := append(typed(x, "array"), member{"items", x.Of.schema(g)})
 	if x.Min > 0 {
 		o = append(o, member{"minItems", x.Min})
 	}
@@ -241,9 +307,9 @@ func (x List) schema(g *generator) ordered {
 }
 
 func (x Map) schema(g *generator) ordered {
-	o := ordered{{"type", "object"}, {"additionalProperties", x.Of.schema(g)}}
+	o := append(typed(x, "object"), member{"additionalProperties", x.Of.schema(g)})
 	if x.Names {
-		o = append(o, member{"propertyNames", NameForm{}.schema(g)})
+		o = append(o, names(g))
 	}
 	if x.Keys != nil {
 		o = append(o, member{"propertyNames", x.Keys.schema(g)})
@@ -251,103 +317,129 @@ func (x Map) schema(g *generator) ordered {
 	return o
 }
 
+// names makes the keys of a mapping names.
+func names(g *generator) member {
+	return member{"propertyNames", append(ordered{{"title", "name"}}, NameForm{}.schema(g)...)}
+}
+
+// The keys of a record stand in a schema within, because an errorMessage beside them would be theirs too.
 func (x Record) schema(g *generator) ordered {
-	o := ordered{{"type", "object"}, {"additionalProperties", false}, {"properties", g.properties(x.Fields)}}
-	o = o.with("required", required(x.Fields, ""))
-	if all := rules(x.Rules); len(all) > 0 {
-		o = append(o, member{"allOf", all})
+	all := []ordered{{{"additionalProperties", false}, {"properties", g.properties(x.Fields)}}}
+	all = slices.Concat(all, required("this mapping", x.Fields), rules(x.Rules))
+	return append(typed(x, "object"), member{"allOf", all})
+}
+
+func (x Raw) schema(*generator) ordered { return typed(x, "object") }
+
+// Alternatives of different types become one schema, which gives better messages than a choice of schemas. In a choice
+// the first speaks for all where they fit as badly.
+func (x OneOf) schema(g *generator) ordered {
+	var types []string
+	var rest ordered
+	var conditions, all []ordered
+	one := true
+	for _, f := range x {
+		s := f.schema(g)
+		all = append(all, s)
+		one = one && s.at("type") != nil
+		for _, m := range s {
+			switch m.name {
+			case "type":
+				one = one && !slices.ContainsFunc(typeNames(m), func(t string) bool { return slices.Contains(types, t) })
+				types = append(types, typeNames(m)...)
+			case "errorMessage":
+			case "allOf":
+				c := m.value.([]ordered)
+				if _, ok := f.(NodeForm); ok { // any other value would fit every kind
+					c = []ordered{{{"if", ordered{{"type", "object"}}}, {"then", c[0]}}}
+				}
+				conditions = append(conditions, c...)
+			default:
+				one = one && rest.at(m.name) == nil
+				rest = append(rest, m)
+			}
+		}
+	}
+	keys := recordFields(x)
+	if !one {
+		for _, s := range all {
+			if m := s.at("errorMessage"); m != nil {
+				m.value = "must be " + x.String()
+			}
+		}
+		return ordered{{"anyOf", append(all, offer(keys))}}
+	}
+	o := append(typed(x, types...), rest...)
+	if len(keys) > 0 {
+		conditions = append(conditions, ordered{{"anyOf", []ordered{offer(keys), {{"properties", ordered{}}}}}})
+	}
+	if len(conditions) > 0 {
+		o = append(o, member{"allOf", conditions})
 	}
 	return o
 }
 
-func (Raw) schema(*generator) ordered { return ordered{{"type", "object"}} }
-
-// Alternatives of different types become one schema, which gives better messages than a choice of schemas.
-func (x OneOf) schema(g *generator) ordered {
-	var merged ordered
-	var types []string
-	seen := map[string]bool{}
-	var all []ordered
-	mergeable := true
-	for _, f := range x {
-		s := f.schema(g)
-		all = append(all, s)
-		for _, m := range s {
-			names := typeNames(m)
-			for _, n := range names {
-				mergeable = mergeable && !seen[n]
-				seen[n] = true
-			}
-			types = append(types, names...)
-			if m.name != "type" {
-				mergeable = mergeable && !seen["key "+m.name] && m.name != "enum" && m.name != "$ref" && m.name != "not" && m.name != "allOf"
-				seen["key "+m.name] = true
-				merged = append(merged, m)
-			}
-		}
+// offer is a choice that fits nothing. It offers the keys of a mapping where another value may stand as well, for which
+// the server offers values alone; and over a choice that fits as a whole hovering shows a jumble of its parts.
+func offer(keys []Field) ordered {
+	o := ordered{{"title", "nothing"}, {"not", ordered{}}}
+	var snippets []ordered
+	for _, f := range keys {
+		snippets = append(snippets, ordered{{"label", f.Name}, {"description", sentence(f.Summary)}, {"body", "{" + f.Name + ": $1}"}})
 	}
-	if mergeable && len(types) > 0 {
-		return append(ordered{{"type", types}}, merged...)
+	if snippets != nil {
+		o = append(o, member{"defaultSnippets", snippets})
 	}
-	return ordered{{"anyOf", all}}
+	return o
 }
 
 func typeNames(m member) []string {
-	if m.name != "type" {
-		return nil
-	}
-	switch t := m.value.(type) {
-	case string:
+	if t, ok := m.value.(string); ok {
 		return []string{t}
-	case []string:
-		return t
 	}
-	return nil
+	return m.value.([]string)
 }
 
-func (Ref) schema(*generator) ordered { return ordered{{"type", "string"}} }
+func (x Ref) schema(*generator) ordered { return typed(x, "string") }
 
-func (Code) schema(*generator) ordered {
-	return ordered{{"type", []string{"string", "number", "boolean"}}, {"not", templated}}
+func (x Code) schema(*generator) ordered {
+	return append(typed(x, "string", "number", "boolean"),
+		member{"allOf", []ordered{never(templated, "holds an expression already: write it without ${{ }}")}})
 }
 
 func (x Template) schema(*generator) ordered {
 	if x.Marked {
-		return ordered{{"type", "string"}, {"pattern", `\$\{\{`}}
+		return append(typed(x, "string"), templated...)
 	}
-	return ordered{{"type", []string{"string", "number", "boolean"}}}
+	return typed(x, "string", "number", "boolean")
 }
 
 func (x Data) schema(*generator) ordered {
 	if x.Mapping {
-		return ordered{{"type", "object"}}
+		return typed(x, "object")
 	}
-	return ordered{{"type", []string{"object", "array"}}}
+	return typed(x, "object", "array")
 }
 
-func (SchemaForm) schema(*generator) ordered {
-	return ordered{{"type", []string{"object", "array", "string"}}}
-}
+func (x SchemaForm) schema(*generator) ordered { return typed(x, "object", "array", "string") }
 
 func (NodeForm) schema(g *generator) ordered { return g.node() }
 
-func (NodeList) schema(g *generator) ordered {
-	return ordered{{"type", "array"}, {"minItems", 1}, {"items", g.node()}}
+func (x NodeList) schema(g *generator) ordered {
+	return append(typed(x, "array"), member{"minItems", 1}, member{"items", g.node()})
 }
 
 func (x NodeMap) schema(g *generator) ordered {
-	of := g.node()
-	o := ordered{{"type", "object"}, {"minProperties", 1}}
+	o := append(typed(x, "object"), member{"minProperties", 1})
 	if x.Named {
-		o = append(o, member{"propertyNames", NameForm{}.schema(g)})
-		of = g.nodeWith("graph", x.Extra)
+		return append(o, names(g), member{"additionalProperties", g.nodeIn("graph", x.Extra)})
 	}
-	return append(o, member{"additionalProperties", of})
+	return append(o, member{"additionalProperties", g.node()})
 }
 
-func (Target) schema(*generator) ordered { return ordered{{"type", "string"}} }
+func (x Target) schema(*generator) ordered { return typed(x, "string") }
 
-func (Include) schema(*generator) ordered { return ordered{{"type", "string"}} }
+func (x Include) schema(*generator) ordered { return typed(x, "string") }
 
 // sentence makes a summary one.
 func sentence(s string) string {
