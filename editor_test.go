@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flowrun/flowrun/cli"
 	"github.com/flowrun/flowrun/nodes"
 )
 
@@ -180,6 +183,62 @@ func TestEditorHover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := s.hover(fileOf(name), tt.src+"\n"); got != tt.want {
 				t.Errorf("it shows (-want +got):\n%s", cmp.Diff(tt.want, got))
+			}
+		})
+	}
+}
+
+// TestEditorSetUp follows docs/editors.md: a file that names its schema, as flowrun init writes it, and the settings
+// for files that do not.
+func TestEditorSetUp(t *testing.T) {
+	page := read(t, "docs/editors.md")
+	folder := t.TempDir()
+	t.Chdir(folder)
+	if code := cli.Main([]string{"flowrun", "init"}, cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}); code != 0 {
+		t.Fatalf("flowrun init ends with %d", code)
+	}
+	line, pipeline, _ := strings.Cut(read(t, "pipeline.yaml"), "\n")
+	var settings struct {
+		Schemas map[string]any `json:"yaml.schemas"`
+	}
+	var broken, shown string
+	for _, b := range blocks(page) {
+		switch {
+		case b.lang == "json":
+			if err := json.Unmarshal([]byte(b.text), &settings); err != nil {
+				t.Fatal(err)
+			}
+		case b.is("wrong"):
+			_, broken, _ = strings.Cut(b.text, "\n")
+		case b.lang == "text":
+			shown = strings.TrimSpace(b.text)
+		}
+	}
+	if len(settings.Schemas) == 0 || broken == "" || shown == "" {
+		t.Fatal("the page does not show settings and problems")
+	}
+	tests := map[string]struct {
+		first   string
+		schemas map[string]any
+	}{
+		"the line of flowrun init": {line, nil},
+		"the comment of JetBrains": {"# $schema: ./flowrun.schema.json", nil},
+		"the settings of VS Code":  {"", settings.Schemas},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(page, "\n"+tt.first+"\n") {
+				t.Errorf("the page does not show %s", tt.first)
+			}
+			s := startServer(t, folder, tt.schemas)
+			good, bad := filepath.Join(folder, "good.flow.yaml"), filepath.Join(folder, "bad.flow.yaml")
+			s.open(good, tt.first+"\n"+pipeline)
+			s.open(bad, tt.first+"\n"+broken)
+			if got := s.problems(good); got != "" {
+				t.Errorf("a good file shows:\n%s", got)
+			}
+			if got := s.problems(bad); got != shown {
+				t.Errorf("the page's file shows:\n%s\nnot:\n%s", got, shown)
 			}
 		})
 	}
