@@ -2,11 +2,14 @@ package spec
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -87,7 +90,7 @@ func canonicalObject(object map[string]any) (any, error) {
 	if object == nil {
 		return map[string]any{}, nil
 	}
-	var changed map[string]any
+	var out map[string]any // made when the first member changes
 	for k, item := range object {
 		c, err := Canonical(item)
 		if err != nil {
@@ -97,32 +100,24 @@ func canonicalObject(object map[string]any) (any, error) {
 		if same(c, item) && key == k {
 			continue
 		}
-		if changed == nil {
-			changed = make(map[string]any)
+		if out == nil {
+			out = maps.Clone(object)
 		}
 		if key != k {
-			changed[k] = dropped{}
-		}
-		changed[key] = c
-	}
-	if changed == nil {
-		return object, nil
-	}
-	out := make(map[string]any, len(object))
-	for k, item := range object {
-		out[k] = item
-	}
-	for k, item := range changed {
-		if _, gone := item.(dropped); gone {
+			if _, taken := out[key]; taken {
+				return nil, sameKeys(key)
+			}
 			delete(out, k)
-		} else {
-			out[k] = item
 		}
+		out[key] = c
+	}
+	if out == nil {
+		return object, nil
 	}
 	return out, nil
 }
 
-type dropped struct{}
+func sameKeys(key string) error { return fmt.Errorf("two keys are both %s", quote(key)) }
 
 // same tells whether Canonical left an item as it was. A list or object that it kept is the very same one.
 func same(a, b any) bool {
@@ -139,9 +134,6 @@ func same(a, b any) bool {
 	case int64:
 		b, ok := b.(int64)
 		return ok && a == b
-	case string:
-		b, ok := b.(string)
-		return ok && len(a) == len(b)
 	}
 	return a == b
 }
@@ -182,16 +174,39 @@ func canonicalOther(v reflect.Value) (any, error) {
 	return ParseJSON(string(b))
 }
 
-// canonicalAnyMap makes the keys text, as expressions that group by a number give them.
+// canonicalAnyMap makes the keys text, as expressions that group by a number give them. Lists whose keys become the
+// same text, as 1 and "1" do, are joined, in an order that does not depend on the map's.
 func canonicalAnyMap(v reflect.Value) (any, error) {
-	out := make(map[string]any, v.Len())
+	type entry struct {
+		key, kind, raw string
+		value          any
+	}
+	var entries []entry
 	for it := v.MapRange(); it.Next(); {
-		key, err := Canonical(it.Key().Interface())
+		k := it.Key().Interface()
+		key, err := Canonical(k)
 		if err != nil {
 			return nil, err
 		}
-		if out[AsText(key)], err = Canonical(it.Value().Interface()); err != nil {
+		value, err := Canonical(it.Value().Interface())
+		if err != nil {
 			return nil, err
+		}
+		entries = append(entries, entry{AsText(key), fmt.Sprintf("%T", k), fmt.Sprint(k), value})
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind, b.kind), strings.Compare(a.raw, b.raw))
+	})
+	out := make(map[string]any, len(entries))
+	for _, e := range entries {
+		before, taken := out[e.key]
+		switch {
+		case !taken:
+			out[e.key] = e.value
+		case v.Type() == reflect.TypeFor[map[any][]any]():
+			out[e.key] = slices.Concat(before.([]any), e.value.([]any))
+		default:
+			return nil, sameKeys(e.key)
 		}
 	}
 	return out, nil

@@ -35,6 +35,8 @@ func TestCanonical(t *testing.T) {
 		"nested":                      {map[string]any{"a": []any{1, map[string]any{"b": 2.0}}}, map[string]any{"a": []any{int64(1), map[string]any{"b": int64(2)}}}},
 		"keys that are numbers":       {map[any][]any{1: {2}}, map[string]any{"1": []any{int64(2)}}},
 		"key that is not UTF-8":       {map[string]any{"a\xff": 1}, map[string]any{"a\uFFFD": int64(1)}},
+		"bytes that read as one":      {[]any{"\xff\xfe\xfd", map[string]any{"a": "\xff\xfe\xfd"}}, []any{"\uFFFD", map[string]any{"a": "\uFFFD"}}},
+		"keys of the same text":       {map[any][]any{"1": {"d"}, 1: {"a"}, int64(1): {"b", "c"}}, map[string]any{"1": []any{"a", "b", "c", "d"}}},
 		"struct":                      {point{1, 2}, map[string]any{"x": int64(1), "y": int64(2)}},
 	}
 	for name, tt := range tests {
@@ -53,10 +55,12 @@ func TestCanonical(t *testing.T) {
 
 func TestCanonicalRefuses(t *testing.T) {
 	tests := map[string]any{
-		"NaN":                math.NaN(),
-		"infinity":           []any{map[string]any{"a": math.Inf(1)}},
-		"a function":         func() {},
-		"a number too large": json.Number("1e999"),
+		"NaN":                       math.NaN(),
+		"infinity":                  []any{map[string]any{"a": math.Inf(1)}},
+		"a function":                func() {},
+		"a number too large":        json.Number("1e999"),
+		"keys that read the same":   map[string]any{"a\xff": 1, "a\uFFFD": 2},
+		"keys that become the same": map[any]any{1: "a", "1": "b"},
 	}
 	for name, in := range tests {
 		t.Run(name, func(t *testing.T) {
