@@ -141,7 +141,7 @@ type mentioned struct {
 	fields   map[ast.Node]string // of those, the field
 	callees  map[ast.Node]bool
 	steps    []*ast.MemberNode        // steps.NAME
-	optional map[*ast.MemberNode]bool // of those, whether all that follows is ?.
+	optional map[*ast.MemberNode]bool // of those, whether ?. or ?? follows, or a comparison with nil
 	lets     map[string]bool
 }
 
@@ -154,18 +154,32 @@ func (m *mentioned) Visit(n *ast.Node) {
 		m.lets[n.Name] = true
 	case *ast.CallNode:
 		m.callees[n.Callee] = true
+	case *ast.BinaryNode:
+		_, left := n.Left.(*ast.NilNode)
+		_, right := n.Right.(*ast.NilNode)
+		compares := n.Operator == "==" || n.Operator == "!="
+		m.bear(n.Left, n.Operator == "??" || compares && right)
+		m.bear(n.Right, compares && left)
 	case *ast.MemberNode:
-		if _, literal := n.Property.(*ast.StringNode); !literal {
-			return
-		}
-		if id, ok := n.Node.(*ast.IdentifierNode); ok {
-			m.fields[id] = n.Property.(*ast.StringNode).Value
+		m.bear(n.Node, n.Optional)
+		field, literal := n.Property.(*ast.StringNode)
+		if id, ok := n.Node.(*ast.IdentifierNode); ok && literal {
+			m.fields[id] = field.Value
 			if m.bases[id] = true; id.Value == "steps" {
-				m.steps, m.optional[n] = append(m.steps, n), true
+				m.steps, m.optional[n] = append(m.steps, n), false
 			}
 		}
-		if step, ok := n.Node.(*ast.MemberNode); ok && m.optional[step] && !n.Optional {
-			m.optional[step] = false
+	}
+}
+
+// bear notes of steps.NAME that what stands around it can bear nil.
+func (m *mentioned) bear(n ast.Node, nilToo bool) {
+	if chain, ok := n.(*ast.ChainNode); ok {
+		n = chain.Node
+	}
+	if step, ok := n.(*ast.MemberNode); ok && nilToo {
+		if _, known := m.optional[step]; known {
+			m.optional[step] = true
 		}
 	}
 }
