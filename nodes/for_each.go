@@ -16,7 +16,7 @@ func forEach() engine.Kind {
 				{Name: "do", Form: spec.NodeForm{Stand: spec.ForEach}, Required: true, Summary: "the node that runs for each item", Locals: []spec.Local{
 					{Name: "item", Summary: "the item, or the items of a batch; prev is the same", Type: itemType},
 					{Name: "index", Summary: "its number, from 0", Type: func(*spec.Node) spec.Type { return spec.Integer }},
-					{Name: "done", Summary: "with in_order: the outputs so far", Type: func(*spec.Node) spec.Type { return spec.ListOf(spec.Any) }},
+					{Name: "done", With: "in_order", Summary: "with in_order: the outputs so far", Type: func(*spec.Node) spec.Type { return spec.ListOf(spec.Any) }},
 				}},
 				{Name: "as", Form: spec.NameForm{}, Renames: "item", Summary: "another name for item"},
 				{Name: "batch", Form: spec.Whole{Min: 1}, Summary: "items in groups of so many, the last may be smaller"},

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,9 @@ func (NameForm) takes(t *tree) bool { return t.isText() }
 func (x NameForm) read(r *reader, t *tree, f *Field) any {
 	if !r.isName(t, f.Name) {
 		return nil
+	}
+	if f.Renames != "" && t.text != f.Renames && (slices.Contains(everywhere, t.text) || len(r.load.lang.localsOf(t.text)) > 0) {
+		return r.refuse(t, "", "%s cannot be %s, a name that expressions know already", f.Name, quote(t.text))
 	}
 	return t.text
 }

@@ -46,6 +46,36 @@ func (l *Language) kindNames() []string {
 	return names
 }
 
+// localsOf lists where a local is known: the kinds in whose nodes it is, or the fields.
+func (l *Language) localsOf(name string) []string {
+	var places []string
+	add := func(place string, f Field) {
+		if slices.ContainsFunc(f.Locals, func(l Local) bool { return l.Name == name }) && !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	for _, k := range l.Kinds {
+		nodes := slices.ContainsFunc(k.Fields, func(f Field) bool {
+			_, holds := standOf(f.Form)
+			return holds && slices.ContainsFunc(f.Locals, func(l Local) bool { return l.Name == name })
+		})
+		for _, f := range k.Fields {
+			if nodes {
+				add(k.Name, f)
+			} else {
+				add(f.Name, f)
+			}
+		}
+	}
+	for _, f := range slices.Concat(l.Common, l.Header) {
+		add(f.Name, f)
+	}
+	return places
+}
+
+// everywhere are the names that every expression knows, but for the locals of some fields.
+var everywhere = []string{"input", "params", "env", "secrets", "run", "prev", "steps"}
+
 // Shape is how a kind of node is written and how its children stand.
 type Shape struct {
 	Name    string
@@ -110,6 +140,7 @@ type Local struct {
 	Name    string
 	Summary string
 	Type    func(n *Node) Type // nil: any
+	With    string             // the flag beside the field without which the nodes cannot read the name; empty: none
 }
 
 // Edge leads from one node to another. A kind gives the name and the condition; [Node.Edges] adds the numbers.

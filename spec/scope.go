@@ -25,6 +25,9 @@ func (s *scope) name(name string) (Type, *exprProblem) {
 	if name == "secrets" {
 		return Any, &exprProblem{message: "secrets may be read in environment and headers only"}
 	}
+	if hint := s.elsewhere(name); hint != "" {
+		return Any, &exprProblem{message: "unknown name " + name, hint: hint}
+	}
 	words := append(sortedNames(known), s.load.compiler.functions()...)
 	if near := nearest(name, append(words, "steps")); near != "" {
 		return Any, &exprProblem{message: fmt.Sprintf("unknown name %s, did you mean %q?", name, near)}
@@ -36,8 +39,33 @@ func (s *scope) name(name string) (Type, *exprProblem) {
 	return Any, &exprProblem{message: "unknown name " + name, hint: hint}
 }
 
-// declared refuses an environment variable that the header does not declare.
+// elsewhere says where a name is known that is not known here, if anywhere.
+func (s *scope) elsewhere(name string) string {
+	for n := s.x.node; n != nil && n.Parent != nil; n = n.Parent {
+		for _, l := range n.Field.Locals {
+			switch {
+			case l.Name != name:
+			case !n.Parent.gives(l):
+				return fmt.Sprintf("%s is known with %s: true", name, l.With)
+			default:
+				return fmt.Sprintf("%s is called %s here", name, n.Parent.LocalName(name))
+			}
+		}
+	}
+	if places := s.load.lang.localsOf(name); len(places) > 0 {
+		return fmt.Sprintf("%s is known inside %s", name, oneOf(places))
+	}
+	return ""
+}
+
+// declared refuses a parameter or an environment variable that the header does not declare.
 func (s *scope) declared(name, field string) *exprProblem {
+	if name == "params" && field != "" && len(s.p.Params) == 0 {
+		return &exprProblem{
+			message: fmt.Sprintf("params.%s is not declared", field),
+			hint:    fmt.Sprintf("add it to the top of the file: params: {%s: string}", field),
+		}
+	}
 	known := map[string][]string{"env": s.p.env, "secrets": s.p.secret}
 	if names, ok := known[name]; ok && field != "" && !slices.Contains(names, field) {
 		return &exprProblem{
@@ -92,9 +120,14 @@ func (s *scope) ancestors(n *Node, known map[string]func() Type) {
 		s.ancestors(n.Parent, known)
 	}
 	for _, l := range n.Field.Locals {
-		known[n.Parent.LocalName(l.Name)] = l.typeIn(n.Parent)
+		if n.Parent.gives(l) {
+			known[n.Parent.LocalName(l.Name)] = l.typeIn(n.Parent)
+		}
 	}
 }
+
+// gives tells whether the nodes below n can read a local.
+func (n *Node) gives(l Local) bool { return l.With == "" || n.broken || n.Bool(l.With) }
 
 func (l Local) typeIn(n *Node) func() Type {
 	return func() Type {
@@ -212,28 +245,44 @@ func (s *scope) wholeOutputs() *exprProblem {
 	return nil
 }
 
-var pathPattern = regexp.MustCompile(`^([A-Za-z_]\w*)((?:\??\.\w+|\[-?\d+\])*)$`)
+var (
+	pathPattern = regexp.MustCompile(`^([A-Za-z_]\w*)((?:\??\.\w+|\[-?\d+\])*)$`)
+	firstWord   = regexp.MustCompile(`^\w*`)
+)
 
-// looksKnown tells whether a text in data reads as an expression that the author surely meant.
+// looksKnown tells whether a text in data reads as an expression that the author surely meant. A single word may well be
+// a text, unless it is what the nodes of a file work on: prev, input, the locals of for_each and loop.
 func (s *scope) looksKnown(text string) bool {
 	m := pathPattern.FindStringSubmatch(text)
 	if m == nil {
 		return false
 	}
-	first, rest := m[1], strings.TrimLeft(m[2], "?.")
-	second := regexp.MustCompile(`^\w*`).FindString(rest)
-	switch first {
-	case "prev", "input":
-		return true
-	case "steps":
-		return s.reader.names[second] != nil
-	case "params":
-		return s.p.param(second) != nil
-	case "env":
-		return slices.Contains(s.p.env, second)
+	first, rest := m[1], m[2]
+	field := firstWord.FindString(strings.TrimLeft(rest, "?."))
+	if first == "steps" {
+		return s.reader.names[field] != nil
 	}
+	typ, known := s.names()[first]
+	switch {
+	case !known:
+		return false
+	case first == "prev" || first == "input":
+		return true
+	case rest == "":
+		return s.worksOn(first)
+	case first == "error": // which may be nil, so that it has no type
+		return slices.Contains([]string{"message", "kind", "node"}, field)
+	}
+	t := typ()
+	_, has := t.fields[field]
+	return has || t.base == anyBase || t.base == listBase && rest[0] == '['
+}
+
+// worksOn tells whether a name is a local of the nodes that run again and again.
+func (s *scope) worksOn(name string) bool {
 	for n := s.x.node; n != nil && n.Parent != nil; n = n.Parent {
-		if n.Stand() == ForEach && n.Parent.LocalName(n.Field.Locals[0].Name) == first {
+		again := n.Stand() == ForEach || n.Stand() == Repeated
+		if again && slices.ContainsFunc(n.Field.Locals, func(l Local) bool { return n.Parent.LocalName(l.Name) == name }) {
 			return true
 		}
 	}
