@@ -7,7 +7,10 @@ import (
 
 // checker goes over a file that was read: it gives each node its types and compiles each expression against what it
 // may read, in the order in which things run.
-type checker struct{ *reader }
+type checker struct {
+	*reader
+	sorted []string // the names of the nodes, once a message needed them
+}
 
 func (c *checker) check() {
 	p := c.p
@@ -168,6 +171,10 @@ func (c *checker) exprs(n *Node, m Moment) {
 }
 
 func (c *checker) compile(x *Expr) {
+	if c.load.full() {
+		x.root, x.tree, x.lines = constant{}, nil, nil
+		return
+	}
 	x.compile(c.load.compiler, &scope{checker: c, x: x})
 }
 

@@ -45,15 +45,25 @@ func (d Diagnostic) Error() string {
 // Diagnostics are the problems of a file and of those it includes, sorted by place.
 type Diagnostics []Diagnostic
 
-// maxListed bounds how many problems are written out; the rest are counted.
-const maxListed = 100
+const (
+	maxListed   = 100  // problems that are written out; the rest are counted
+	maxProblems = 1000 // errors after which a file is not looked at any further
+)
+
+// more says how many problems are not listed.
+func (ds Diagnostics) more() string {
+	if len(ds) >= maxProblems {
+		return "and more problems"
+	}
+	return fmt.Sprintf("and %d more problems", len(ds)-maxListed)
+}
 
 // Error lists the problems, a line each.
 func (ds Diagnostics) Error() string {
 	var b strings.Builder
 	for i, d := range ds {
 		if i == maxListed {
-			fmt.Fprintf(&b, "\nand %d more problems", len(ds)-i)
+			b.WriteString("\n" + ds.more())
 			break
 		}
 		if i > 0 {
@@ -83,7 +93,7 @@ func (ds Diagnostics) Write(w io.Writer) error {
 	var b strings.Builder
 	for i, d := range ds {
 		if i == maxListed {
-			fmt.Fprintf(&b, "and %d more problems\n", len(ds)-i)
+			fmt.Fprintln(&b, ds.more())
 			break
 		}
 		fmt.Fprintln(&b, d.Error())

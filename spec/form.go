@@ -283,6 +283,9 @@ func (x Record) read(r *reader, t *tree, f *Field) any {
 	o := r.object(t, x.Fields)
 	before := r.load.count()
 	for _, p := range t.pairs {
+		if r.load.full() {
+			break
+		}
 		if field(x.Fields, p.key.text) == nil {
 			r.problem(p.key, "", "unknown key %s in %s%s", quote(p.key.text), f.Name, DidYouMean(p.key.text, fieldNames(x.Fields)))
 			continue

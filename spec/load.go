@@ -100,6 +100,7 @@ type loader struct {
 	done     map[string]*Pipeline // nil for a file that has errors
 	lines    map[string][]string
 	problems Diagnostics
+	errors   int // among the problems, and those that were left out
 	compiler *compiler
 }
 
@@ -118,6 +119,13 @@ func (l *loader) close() {
 }
 
 func (l *loader) report(d Diagnostic) {
+	full := l.full()
+	if !d.Warning {
+		l.errors++
+	}
+	if full {
+		return
+	}
 	if lines := l.lines[d.File]; d.Line > 0 && d.Line <= len(lines) {
 		d.line = lines[d.Line-1]
 	}
@@ -125,15 +133,10 @@ func (l *loader) report(d Diagnostic) {
 }
 
 // count is how many errors there are so far.
-func (l *loader) count() int {
-	n := 0
-	for _, d := range l.problems {
-		if !d.Warning {
-			n++
-		}
-	}
-	return n
-}
+func (l *loader) count() int { return l.errors }
+
+// full tells whether there are so many errors that nobody needs more, and the rest is not looked at.
+func (l *loader) full() bool { return l.errors >= maxProblems }
 
 func (l *loader) load(name, key string, src []byte) (*Pipeline, Diagnostics) {
 	p := l.pipeline(name, path.Clean(filepath.ToSlash(key)), src)
@@ -161,7 +164,7 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 			r.lines = append(r.lines, []rune(line))
 		}
 		r.file(t)
-		if p.Root != nil {
+		if p.Root != nil && !l.full() {
 			(&checker{reader: r}).check()
 		}
 	}

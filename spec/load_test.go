@@ -201,7 +201,7 @@ func TestAliasBomb(t *testing.T) {
 
 // Problems of several files come sorted, each below its place with its own source line.
 func TestDiagnosticsWrite(t *testing.T) {
-	dir := folder(t, map[string]string{"p.yaml": "seq:\n  - flow: a.yaml\n  - sett: \"\u200fabc\"\n", "a.yaml": "set: zebra\n"})
+	dir := folder(t, map[string]string{"p.yaml": "seq:\n  - flow: a.yaml\n  - sett: \"'\u200fabc'\"\n", "a.yaml": "set: zebra\n"})
 	_, diagnostics := Load(filepath.Join(dir, "p.yaml"), tiny())
 	var b strings.Builder
 	if err := diagnostics.Write(&b); err != nil {
@@ -212,10 +212,41 @@ func TestDiagnosticsWrite(t *testing.T) {
   set: zebra
        ^
 p.yaml:3:5: unknown key "sett", did you mean "set"?
-    - sett: "�abc"
+    - sett: "'�abc'"
       ^
 `
 	if want = strings.ReplaceAll(want, `\uFFFD`, "\uFFFD"); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// A file of nothing but mistakes is given up after so many of them.
+func TestManyProblems(t *testing.T) {
+	many := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format+"\n", i)
+		}
+		return b.String()
+	}
+	tests := map[string]string{
+		"unknown keys":          "set: 1\n" + many("key%d: 1", 200_000),
+		"keys without a kind":   many("key%d: 1", 200_000),
+		"nodes without a kind":  "seq:\n" + many("  - {sort%d: 1}", 20_000),
+		"misspelt expressions":  "seq:\n" + many("  - {name: step%d, set: steps.setp.output}", 20_000),
+		"values of other forms": "set: 1\nsecrets:\n" + many("  - %d", 20_000),
+		"misspelt in a record":  "set: 1\nparams: {\n" + many("  a%d: 7,", 20_000) + "}",
+	}
+	for name, src := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, diagnostics := Parse("p.yaml", ".", []byte(src), tiny())
+			if p != nil || len(diagnostics) > maxProblems {
+				t.Fatalf("%d problems", len(diagnostics))
+			}
+			if !strings.HasSuffix(diagnostics.Error(), "\nand more problems") {
+				t.Errorf("of %d problems the last lines are %q", len(diagnostics), diagnostics.Error()[len(diagnostics.Error())-100:])
+			}
+		})
 	}
 }

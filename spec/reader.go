@@ -52,6 +52,9 @@ func (r *reader) file(t *tree) {
 	}
 	r.p.Root = r.child(t, nil, nil, 0)
 	for _, f := range r.ends {
+		if r.load.full() {
+			break
+		}
 		f()
 	}
 }
@@ -72,7 +75,7 @@ func (r *reader) field(o *Object, f *Field, t *tree) {
 
 // value reads a value, or says that it is of the wrong form.
 func (r *reader) value(form Form, t *tree, f *Field) any {
-	if t.refused {
+	if t.refused || r.load.full() {
 		return nil
 	}
 	if form.takes(t) {
@@ -121,6 +124,12 @@ func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule) 
 
 // child reads a node that stands in field f of the node being read; nil for a root.
 func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
+	if r.load.full() {
+		if r.node != nil {
+			r.node.broken = true
+		}
+		return nil
+	}
 	if t.form != mappingForm || t.braces {
 		hint := ""
 		if t.form == listForm {
@@ -130,13 +139,14 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 		return nil
 	}
 	n := &Node{Parent: r.node, Field: f, Index: index, Pipeline: r.p, Order: len(r.p.nodes)}
-	n.Kind = r.kindOf(t, n, extra)
-	if n.Kind == nil {
-		if r.node != nil {
-			r.node.broken = true
-		}
+	kind, guess := r.kindOf(t, n, extra)
+	if (kind == nil || guess != nil) && r.node != nil {
+		r.node.broken = true
+	}
+	if kind == nil {
 		return nil
 	}
+	n.Kind, n.broken = kind, guess != nil
 	r.p.nodes = append(r.p.nodes, n)
 	outer, path := r.node, r.path
 	r.node, r.path = n, nil
@@ -149,6 +159,9 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 	n.Object = r.object(t, fields)
 	for i, p := range t.pairs {
 		own := field(fields, p.key.text)
+		if p.key == guess && fields[0].Form.takes(p.value) {
+			own = &fields[0]
+		}
 		if own == nil || n.root() && field(r.load.lang.Header, own.Name) != nil {
 			continue
 		}
@@ -158,7 +171,9 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 		r.field(n.Object, own, p.value)
 	}
 	n.broken = n.broken || n.lacks()
-	r.complete(n.Object, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules))
+	if guess == nil {
+		r.complete(n.Object, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules))
+	}
 	r.children(n)
 	switch {
 	case n.root():
@@ -210,9 +225,9 @@ func (r *reader) name(n *Node, at Pos) {
 	r.names[n.Name] = n
 }
 
-// kindOf finds the one kind among the keys of a mapping, and reports the keys that have no business there.
-func (r *reader) kindOf(t *tree, n *Node, extra []Field) *Shape {
-	var shape *Shape
+// kindOf finds the one kind among the keys of a mapping, and reports the keys that have no business there. Where the
+// kind is misspelt it gives the one that was likely meant with its key, so that what is in the node is read all the same.
+func (r *reader) kindOf(t *tree, n *Node, extra []Field) (shape *Shape, guess *tree) {
 	var at *tree
 	for _, p := range t.pairs {
 		k := r.load.lang.Kind(p.key.text)
@@ -224,18 +239,25 @@ func (r *reader) kindOf(t *tree, n *Node, extra []Field) *Shape {
 			r.problem(p.key, "move one of them to a node of its own", "a node has one kind: %q (line %d) and %q are both here", shape.Name, at.Line, k.Name)
 		}
 	}
-	guessed := false
 	if shape == nil {
+		words := r.words(n, nil, extra)
 		for _, p := range t.pairs {
+			if r.load.full() {
+				break
+			}
 			if !r.known(p.key.text, n, nil, extra) {
-				if near := nearest(p.key.text, r.load.lang.kindNames()); near != "" && !guessed {
-					shape, guessed = r.load.lang.Kind(near), true
+				if shape = r.load.lang.Kind(nearest(p.key.text, words)); shape != nil {
+					guess = p.key
+					break
 				}
 			}
 		}
 	}
 	foreign := false
 	for _, p := range t.pairs {
+		if r.load.full() {
+			break
+		}
 		if key := p.key.text; r.load.lang.Kind(key) == nil && !r.known(key, n, shape, extra) {
 			foreign = true
 			r.unknownKey(p.key, n, shape, extra)
@@ -244,10 +266,7 @@ func (r *reader) kindOf(t *tree, n *Node, extra []Field) *Shape {
 	if shape == nil && !foreign || shape == nil && n.root() {
 		r.problem(t, "", "a node needs exactly one of: %s", strings.Join(r.load.lang.kindNames(), ", "))
 	}
-	if guessed {
-		return nil
-	}
-	return shape
+	return shape, guess
 }
 
 // known tells whether a key may stand beside a kind.
@@ -260,17 +279,24 @@ func (r *reader) known(key string, n *Node, shape *Shape, extra []Field) bool {
 		n.root() && (field(r.load.lang.Header, key) != nil || strings.HasPrefix(key, "x-"))
 }
 
-func (r *reader) unknownKey(key *tree, n *Node, shape *Shape, extra []Field) {
-	words := fieldNames(r.load.lang.Common)
-	of := ""
-	if shape == nil {
-		words = append(words, r.load.lang.kindNames()...)
-	} else {
-		words, of = append(fieldNames(shape.all), r.load.lang.kindNames()...), " for "+shape.Name
+// words are the keys that may have been meant beside a kind.
+func (r *reader) words(n *Node, shape *Shape, extra []Field) []string {
+	fields := r.load.lang.Common
+	if shape != nil {
+		fields = shape.all
 	}
-	words = append(words, fieldNames(extra)...)
+	words := slices.Concat(fieldNames(fields), r.load.lang.kindNames(), fieldNames(extra))
 	if n.root() {
 		words = append(words, fieldNames(r.load.lang.Header)...)
+	}
+	return words
+}
+
+func (r *reader) unknownKey(key *tree, n *Node, shape *Shape, extra []Field) {
+	words := r.words(n, shape, extra)
+	of := ""
+	if shape != nil {
+		of = " for " + shape.Name
 	}
 	suggestion := DidYouMean(key.text, words)
 	if near := nearest(key.text, words); r.load.lang.Kind(near) != nil {

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -224,12 +225,12 @@ func (s *scope) hyphen(src string) *exprProblem {
 	return &exprProblem{message: fmt.Sprintf("the - in %s is a minus: the name of a node holds none", m[0]), hint: hint}
 }
 
+// stepNames are the names of the nodes, sorted once for all messages.
 func (s *scope) stepNames() []string {
-	all := map[string]bool{}
-	for n := range s.reader.names {
-		all[n] = true
+	if s.sorted == nil {
+		s.sorted = slices.Sorted(maps.Keys(s.reader.names))
 	}
-	return sortedKeys(all)
+	return s.sorted
 }
 
 // wholeOutputs refuses outputs as a whole where a branch has no name.

@@ -8,14 +8,21 @@ import (
 
 // nearest is the candidate that a person most likely meant by word, or "". It shares a letter with it at least.
 func nearest(word string, candidates []string) string {
-	const longest = 64 // a longer word is no slip of the finger
+	const (
+		longest = 64   // a longer word is no slip of the finger
+		most    = 1000 // candidates that are compared
+	)
 	if len(word) > longest {
 		return ""
 	}
 	best, least := "", min(len(word), max(1, len(word)/3)+1)
+	compared := 0
 	for _, c := range candidates {
-		if len(c) > longest || c == word {
+		if len(c) > longest || c == word || max(len(c)-len(word), len(word)-len(c)) >= least {
 			continue
+		}
+		if compared++; compared > most {
+			break
 		}
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < least {
 			best, least = c, d
