@@ -199,7 +199,11 @@ func (r *reader) include(t *tree) *Pipeline {
 	if err != nil {
 		hint := ""
 		if errors.Is(err, errOutside) {
-			hint = fmt.Sprintf("allow it with --allow-read=%s", oneLine(filepath.Join(l.folder, key)))
+			allowed := filepath.FromSlash(key)
+			if !filepath.IsAbs(allowed) {
+				allowed = filepath.Join(l.folder, allowed)
+			}
+			hint = fmt.Sprintf("allow it with --allow-read=%s", oneLine(allowed))
 		}
 		r.problem(t, hint, "including %s: %s", quote(t.text), reason(err))
 		return nil
@@ -226,6 +230,9 @@ func (l *loader) read(key string) ([]byte, error) {
 	}
 	if filepath.IsLocal(name) {
 		src, err := readFile(name, l.root.Stat, l.root.Open)
+		if err != nil && reason(err) == "path escapes from parent" { // a link; package os exports no such error
+			err = errOutside
+		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) || !l.readable(name) {
 			return src, err
 		}

@@ -55,7 +55,7 @@ func TestIncludes(t *testing.T) {
 		"a type of another file":    {"typed.yaml", `typed.yaml:1:43: type integer has no field x`},
 		"outside of the folder":     {"out.yaml", `out.yaml:1:7: including "../secret.yaml": the file is outside of the first file's folder`},
 		"an absolute path":          {"abs.yaml", `abs.yaml:1:7: including "/etc/passwd": the file is outside`},
-		"a link that leads outside": {"links.yaml", `links.yaml:1:7: including "link.yaml": path escapes`},
+		"a link that leads outside": {"links.yaml", `links.yaml:1:7: including "link.yaml": the file is outside of the first file's folder`},
 		"a circle":                  {"loop.yaml", `includes itself: loop.yaml -> loop2.yaml -> loop.yaml`},
 		"a file that is not there":  {"missing.yml", `missing.yml:1:7: including "nowhere.yaml": no such file`},
 		"a folder":                  {"folder.yaml", `folder.yaml:1:7: including "sub": it is a folder`},
@@ -217,6 +217,27 @@ p.yaml:3:5: unknown key "sett", did you mean "set"?
 `
 	if want = strings.ReplaceAll(want, `\uFFFD`, "\uFFFD"); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// The hint names the flag that would do.
+func TestOutsideHints(t *testing.T) {
+	dir := folder(t, map[string]string{"main/up.yaml": "flow: ../a.yaml", "main/link.yaml": "flow: to_a.yaml", "a.yaml": "set: 1"})
+	outer := filepath.Join(dir, "a.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "main", "abs.yaml"), fmt.Appendf(nil, "flow: %q", outer), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outer, filepath.Join(dir, "main", "to_a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for file, allowed := range map[string]string{"up.yaml": outer, "abs.yaml": outer, "link.yaml": filepath.Join(dir, "main", "to_a.yaml")} {
+		_, diagnostics := Load(filepath.Join(dir, "main", file), tiny())
+		if len(diagnostics) != 1 || diagnostics[0].Hint != "allow it with --allow-read="+allowed {
+			t.Errorf("%s: %#v, want a hint at %s", file, diagnostics, allowed)
+		}
+		if p, diagnostics := Load(filepath.Join(dir, "main", file), tiny(), AllowRead(allowed)); p == nil {
+			t.Errorf("%s: what the hint says does not help: %v", file, diagnostics)
+		}
 	}
 }
 
