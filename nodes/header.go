@@ -15,7 +15,7 @@ func header(o *options) []spec.Field {
 	variable := spec.List{Of: spec.Text{Pattern: variableName, Is: "the name of an environment variable"}}
 	model := spec.Text{Check: o.known, Is: "provider/name"}
 	return []spec.Field{
-		{Name: "flowrun", Form: spec.Whole{Min: 1, Max: 1}, Summary: "version of this format"},
+		{Name: "flowrun", Form: spec.Whole{Min: 1, Max: 1, Is: "1, the version that this flowrun reads"}, Summary: "version of this format"},
 		{Name: "name", Form: spec.NameForm{}, Summary: "what the pipeline is called; without it the file's base name"},
 		{Name: "description", Form: spec.Text{}, Summary: "a note for people"},
 		{Name: "input", Form: spec.SchemaForm{}, Summary: "what the run's input must be; without it anything"},

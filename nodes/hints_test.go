@@ -34,6 +34,24 @@ func TestHints(t *testing.T) {
 		"results out of place":   {"set: results", "1:6: unknown name results; results is known inside merge"},
 		"item of another name":   {"for_each: [1]\nas: x\ndo: {set: item}", "3:11: unknown name item; item is called x here"},
 		"a param, none declared": {"set: params.x", "1:6: params.x is not declared; add it to the top of the file: params: {x: string}"},
+
+		// Expressions that YAML or the parser of expressions cannot read.
+		"a condition with an index": {"set: steps[\"x\"][0] == 1 ? \"one\" : \"other\"", `1:1: this is not YAML: mapping values are not allowed in this context; quote an expression that holds ": "`},
+		"a condition in braces":     {"chain:\n  - {set: prev ? 1 : 2}", "2:3: this is not YAML: did not find expected ',' or '}'; inside { } and [ ] quote an expression that holds ?"},
+		"half an operation":         {"set: not prev and", "1:6: this is no expression: unexpected token EOF"},
+		"half a condition":          {"set: true ? 1", "1:6: this is no expression: unexpected token EOF"},
+		"half in a comment":         {"set: prev - # hello", "1:6: this is no expression: unexpected token EOF; YAML reads \" #\" as the start of a comment; quote the expression"},
+		"a sentence":                {"set: Say it in one line", "1:6: this is no expression: unexpected token Identifier(\"it\"); a text in an expression has quotes of its own: '\"Say it in one line\"'"},
+		"a call in a text":          {"set: '\"call foo(x)\" +'", "1:6: this is no expression: unexpected token EOF"},
+		"a call that is none":       {"set: '\"call\" + foo(x'", "1:6: there is no function foo"},
+		"an alias of nothing":       {"# *nope\nchain:\n  - set: [\"é\", *nope]", "3:16: no anchor &nope stands before *nope"},
+		"another version of YAML":   {"%YAML 1.2\n---\nset: 1", "1:1: a %YAML directive can ask for version 1.1 only; leave the line out"},
+
+		// Values and keys.
+		"a graph without nodes": {"graph: {}\nstart: a", "1:8: graph has no nodes\n2:8: start leads to \"a\", which is no node of this graph"},
+		"a number as name":      {"name: 3\nset: 1", "1:7: name must be a name of letters, digits and _, not 3"},
+		"null":                  {"set: null", "1:6: unknown name null; an expression writes nil"},
+		"a key at the top":      {"set: 1\nconcurrency: 3", "2:1: unknown key \"concurrency\" for set; to keep a note of your own, begin its key with x-"},
 	}
 	lang := nodes.Language()
 	for name, tt := range tests {

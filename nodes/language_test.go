@@ -77,15 +77,15 @@ var problems = map[string]struct {
 	"secret in a prompt":               {src: "secrets: [KEY]\nagent: {model: mock}\nprompt: ${{ secrets.KEY }}", want: `3:13: secrets may be read in environment and headers only`, loose: true},
 	"clock":                            {src: "set: now()", want: `1:6: there is no function now`, loose: true},
 	"a field that a schema lacks":      {src: "input: {score: integer}\nset: input.scroe", want: `2:6: unknown field "scroe", did you mean "score"?`, loose: true},
-	"a condition that gives no bool":   {src: "set: 1\nwhen: 1 + 1", want: `2:7: it must give boolean, not integer`, loose: true},
-	"a list that is none":              {src: "input: integer\nfor_each: input\ndo: {set: item}", want: `2:11: it must give list, not integer`, loose: true},
+	"a condition that gives no bool":   {src: "set: 1\nwhen: 1 + 1", want: `2:7: when must give boolean, not integer`, loose: true},
+	"a list that is none":              {src: "input: integer\nfor_each: input\ndo: {set: item}", want: `2:11: for_each must give list, not integer`, loose: true},
 	"a default of another type":        {src: "params: {n: {type: integer, default: x}}\nset: 1", want: `1:10: the default of n does not fit its own type: default must be integer, not string`, loose: true},
 	"a keyword that JSON Schema lacks": {src: "input: {type: object, propertes: {}}\nset: 1", want: `1:23: "propertes" is no keyword of JSON Schema, did you mean "properties"?`, loose: true},
 	"a type that does not exist":       {src: "input: {score: int}\nset: 1", want: `1:16: a schema cannot be the text "int"`, loose: true},
 	"params in the wrong place":        {src: "flow: x.yaml\nwith: [1]", want: "1:7: including \"x.yaml\": no such file or directory\n2:7: with must be data whose texts may hold ${{ }}, not a list", loose: true},
 	"empty command":                    {src: "exec: []", want: `1:7: exec must have at least 1 entries`},
 	"method":                           {src: "http: https://a.b/\nmethod: GTE", want: `2:9: method must be GET, HEAD, POST, PUT, PATCH or DELETE, not "GTE", did you mean "GET"?`},
-	"version":                          {src: "flowrun: 2\nset: 1", want: `1:10: flowrun must be a whole number from 1 to 1, not "2"`},
+	"version":                          {src: "flowrun: 2\nset: 1", want: `1:10: flowrun must be 1, the version that this flowrun reads, not "2"`},
 	"base_url with a password":         {src: "agent: {model: openai/x, base_url: 'https://me:pw@a.b/v1'}", want: `1:36: base_url must not hold a user or a password`, loose: true},
 }
 

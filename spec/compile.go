@@ -52,7 +52,7 @@ func (c *compiler) compile(src string, s *scope) (*vm.Program, Type, *exprProble
 	c.config.WithEnv(types.Map{}) // names are functions or variables, nothing of an earlier expression
 	tree, err := parser.ParseWithConfig(src, c.config)
 	if err != nil {
-		return nil, Any, c.syntaxProblem(src, err)
+		return nil, Any, c.syntaxProblem(src, err, s)
 	}
 	env, problem := c.env(tree.Node, s)
 	if problem != nil {
@@ -203,18 +203,23 @@ func (loose) Visit(n *ast.Node) {
 
 var (
 	called  = regexp.MustCompile(`([A-Za-z_]\w*)\(`)
-	wording = regexp.MustCompile(`^[A-Za-z][\w ,.;:'!?-]* [\w ,.;:'!?-]*$`)
+	wording = regexp.MustCompile(`^([A-Za-z]\w*)[\w ,.;:'!?-]* [\w ,.;:'!?-]*$`)
+	working = regexp.MustCompile(`\s[?:-](\s|$)|\s(and|or|in|not|matches|contains|startsWith|endsWith)$`) // operators that no text has there
 )
 
 // syntaxProblem words what the parser complains of. It stumbles over the arguments of a function that it does not know.
-func (c *compiler) syntaxProblem(src string, err error) *exprProblem {
-	for _, m := range called.FindAllStringSubmatch(src, -1) {
+func (c *compiler) syntaxProblem(src string, err error, s *scope) *exprProblem {
+	code := texts.ReplaceAllString(src, " ")
+	if i := strings.IndexAny(code, "\"'`"); i >= 0 {
+		code = code[:i] // a text that does not end
+	}
+	for _, m := range called.FindAllStringSubmatch(code, -1) {
 		if known := c.functions(); !slices.Contains(known, m[1]) {
 			return &exprProblem{message: fmt.Sprintf("there is no function %s%s", m[1], DidYouMean(m[1], known))}
 		}
 	}
 	p := &exprProblem{message: "this is no expression: " + explain(err), syntax: true}
-	if wording.MatchString(src) {
+	if m := wording.FindStringSubmatch(src); m != nil && !working.MatchString(src) && !reserved[m[1]] && m[1] != "steps" && s.names()[m[1]] == nil {
 		p.hint = fmt.Sprintf("a text in an expression has quotes of its own: '%q'", src)
 	}
 	return p

@@ -242,7 +242,7 @@ func (x *Expr) compile(c *compiler, s *scope) {
 func (x *Expr) code(c *compiler, s *scope, src string, at Pos) (term, Type) {
 	program, typ, problem := c.compile(src, s)
 	if problem == nil && !fits(typ, x.want) {
-		problem = &exprProblem{message: fmt.Sprintf("it must give %s, not %s", x.want, typ)}
+		problem = &exprProblem{message: fmt.Sprintf("%s must give %s, not %s", x.under[len(x.under)-1].Name, x.want, typ)}
 	}
 	if problem != nil {
 		problem = cmp.Or(s.hyphen(src), problem)

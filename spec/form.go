@@ -77,7 +77,7 @@ func (x NameForm) read(r *reader, t *tree, f *Field) any {
 	return t.text
 }
 
-func (NameForm) String() string { return "name" }
+func (NameForm) String() string { return "a name of letters, digits and _" }
 
 // isName reports what keeps a text from being a name.
 func (r *reader) isName(t *tree, what string) bool {
@@ -134,7 +134,8 @@ func (x Only) String() string { return strconv.FormatBool(x.Value) }
 // Whole is a whole number.
 type Whole struct {
 	Min int
-	Max int // 0: none
+	Max int    // 0: none
+	Is  string // what it is, for the docs; the bounds where empty
 }
 
 func (Whole) takes(t *tree) bool { return t.form == scalarForm && t.tag == "!!int" }
@@ -148,6 +149,9 @@ func (x Whole) read(r *reader, t *tree, f *Field) any {
 }
 
 func (x Whole) String() string {
+	if x.Is != "" {
+		return x.Is
+	}
 	if x.Max > 0 {
 		return fmt.Sprintf("a whole number from %d to %d", x.Min, x.Max)
 	}

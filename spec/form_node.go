@@ -137,7 +137,10 @@ func (x Target) read(r *reader, t *tree, f *Field) any {
 				}
 			}
 		}
-		hint := fmt.Sprintf("there are %s", oneOf(names))
+		hint := ""
+		if len(names) > 0 {
+			hint = fmt.Sprintf("there are %s", oneOf(names))
+		}
 		if s := nearest(t.text, names); s != "" {
 			hint = fmt.Sprintf("did you mean %q?", s)
 		}

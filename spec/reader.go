@@ -313,7 +313,7 @@ func (r *reader) unknownKey(key *tree, n *Node, shape *Shape, extra []Field) {
 	case len(owners) > 0:
 		hint = fmt.Sprintf("%s belongs to %s", key.text, oneOf(owners))
 	case n.root() && len(key.text) < 64:
-		hint = "free keys at the top of a file begin with x-"
+		hint = "to keep a note of your own, begin its key with x-"
 	}
 	r.problem(key, hint, "unknown key %s%s%s", quote(key.text), of, suggestion)
 }

@@ -53,6 +53,9 @@ func (s *scope) elsewhere(name string) string {
 			}
 		}
 	}
+	if strings.EqualFold(name, "null") {
+		return "an expression writes nil"
+	}
 	if places := s.load.lang.localsOf(name); len(places) > 0 {
 		return fmt.Sprintf("%s is known inside %s", name, oneOf(places))
 	}

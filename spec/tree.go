@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -288,14 +289,21 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 		Pos:     Pos{file, line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))},
 		Message: "this is not YAML: " + printable(m[2]),
 	}
+	if alias := unknownAnchor.FindStringSubmatch(m[2]); alias != nil {
+		d.Line, d.Column = aliasPlace(lines, alias[1])
+		d.Message = fmt.Sprintf("no anchor &%s stands before *%s", printable(alias[1]), printable(alias[1]))
+		return d
+	}
 	switch {
+	case strings.Contains(m[2], "incompatible YAML document"):
+		d.Message, d.Hint = "a %YAML directive can ask for version 1.1 only", "leave the line out"
 	case strings.HasPrefix(strings.TrimLeft(text, " "), "\t"):
 		d.Hint = "YAML wants spaces, not tabs"
 	case leadingTag.MatchString(text) && !strings.Contains(m[2], "mapping values"):
 		d.Hint = "YAML takes ! for a tag; quote the expression, or write not in its place"
 	case strings.Contains(text, "${{") && strings.Contains(text, "{ ") || flowTemplate.MatchString(text):
 		d.Hint = "inside { } and [ ] quote a text that holds ${{ }}"
-	case strings.Contains(text, "?") && strings.ContainsAny(text, "{["):
+	case strings.Contains(text, "?") && flowValue.MatchString(text):
 		d.Hint = "inside { } and [ ] quote an expression that holds ?"
 	case quotedPart.MatchString(text):
 		d.Hint = "an expression that begins with a quote or a bracket needs quotes around all of it"
@@ -307,11 +315,28 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 	return d
 }
 
+var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+
+// aliasPlace finds where an alias stands, comments left aside.
+func aliasPlace(lines []string, name string) (line, column int) {
+	alias := regexp.MustCompile(`(?:^|[\s,\[{:])(\*` + regexp.QuoteMeta(name) + `)(?:$|[\s,\]}:])`)
+	for i, text := range lines {
+		code, _, _ := strings.Cut(" "+text, " #")
+		if m := alias.FindStringSubmatchIndex(code); m != nil {
+			return i + 1, utf8.RuneCountInString(code[:m[2]])
+		}
+	}
+	return 1, 1
+}
+
 // ofParser matches what yaml.v3 says in its parserc.go of tokens that do not fit each other.
 var ofParser = regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
 
 // leadingTag is a value that begins with the ! of an expression.
 var leadingTag = regexp.MustCompile(`:\s+![^!\s]`)
+
+// flowValue is a line whose value begins with a brace or a bracket.
+var flowValue = regexp.MustCompile(`^\s*(?:- +)*(?:[^\s:{\[]+: +)?[{\[]`)
 
 // quotedPart is a value that goes on behind its closing quote or bracket.
 var quotedPart = regexp.MustCompile(`:\s+("[^"]*"|'[^']*'|\[[^\]]*\]|\{[^}]*\})\s*[^\s,\]}#]`)
