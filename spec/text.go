@@ -11,12 +11,12 @@ import (
 func notText(file, src string) *Diagnostic {
 	line, column := 1, 1
 	for i, r := range src {
-		problem, hint := "", fmt.Sprintf(`where it is meant, write it as "\u%04X" in double quotes`, r)
+		problem, bytes := "", false
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(src[i:], string(r)):
-			problem, hint = "the file is not UTF-8 text", ""
+			problem, bytes = "the file is not UTF-8 text", true
 		case r == 0:
-			problem, hint = "the file holds a NUL byte: it is no text", ""
+			problem, bytes = "the file holds a NUL byte: it is no text", true
 		case r == '\t' || r == '\n' || r == '\r' && strings.HasPrefix(src[i+1:], "\n"):
 		case turns(r):
 			problem = fmt.Sprintf("marks that turn the direction of text are not allowed: U+%04X", r)
@@ -26,7 +26,11 @@ func notText(file, src string) *Diagnostic {
 			problem = fmt.Sprintf("control characters are not allowed: U+%04X", r)
 		}
 		if problem != "" {
-			return &Diagnostic{Pos: Pos{file, line, column}, Message: problem, Hint: hint}
+			d := &Diagnostic{Pos: Pos{file, line, column}, Message: problem}
+			if !bytes {
+				d.Hint = fmt.Sprintf(`where it is meant, write it as "\u%04X" in double quotes`, r)
+			}
+			return d
 		}
 		if column++; r == '\n' {
 			line, column = line+1, 1
