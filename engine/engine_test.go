@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -235,5 +236,25 @@ func TestErrors(t *testing.T) {
 				t.Error("a panic has a stack, other errors have none")
 			}
 		})
+	}
+}
+
+// A secret is shown in no error of the result: not in that of a node that the run went on past either, nor where the
+// run had to go on.
+func TestResultHidesSecrets(t *testing.T) {
+	leak := func(context.Context, *engine.Call) (any, error) { return nil, errors.New("the key is s3cret") }
+	g := compile(t, acts{"leak": leak}, `seq: [{name: past, do: leak, on_error: continue}, {name: caught, do: leak, catch: {set: error.kind}}, {name: last, do: leak}]`)
+	turns := &engine.Position{}
+	for _, when := range []string{"at once", "on going on"} {
+		result, _ := engine.Run(t.Context(), g, nil, engine.WithSecrets("s3cret"), engine.WithTurns(turns))
+		for _, name := range []string{"past", "caught", "last"} {
+			if got := result.Nodes[name].Error; got == nil || got.Message != "the key is ***" {
+				t.Errorf("%s, %s failed with %v", when, name, got)
+			}
+		}
+		b, err := json.Marshal(result)
+		if err != nil || strings.Contains(string(b), "s3cret") {
+			t.Errorf("%s: %s %v", when, b, err)
+		}
 	}
 }

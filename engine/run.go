@@ -119,12 +119,14 @@ func (r *run) start(outer Scope) *Result {
 	return result
 }
 
-// nodes are the results that the run's result lists.
+// nodes are the results that the run's result lists, with secrets hidden in their errors.
 func (r *run) nodes() map[string]Named {
 	nodes := map[string]Named{}
 	for row, n := range r.rows {
 		if n != nil {
-			nodes[r.graph.root.listed[row].node.Name] = *n
+			shown := *n
+			shown.Error = r.stream.mask.error(n.Error)
+			nodes[r.graph.root.listed[row].node.Name] = shown
 		}
 	}
 	return nodes
