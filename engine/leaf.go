@@ -11,8 +11,8 @@ func (v *Visit) leaf() (any, *Error) {
 	attempt := 1
 	if c := v.kept.Cursor; c != nil {
 		attempt += c.Attempt
-		if c.Attempt > 0 {
-			v.run.rt.Sleep(v.scope, c.Wake)
+		if !c.Pause.IsZero() {
+			v.run.rt.Sleep(v.scope, c.Pause)
 		}
 	}
 	for ; ; attempt++ {
@@ -22,11 +22,12 @@ func (v *Visit) leaf() (any, *Error) {
 		}
 		pause := v.vx.retry.pause(attempt, err.RetryAfter, v.Key())
 		v.tell(Event{Type: StepRetried, Attempt: attempt, Delay: pause, Error: v.place(err)})
-		until := v.run.rt.Now().Add(pause)
-		if err := v.save(&Cursor{Attempt: attempt, Wake: until}, true); err != nil {
+		c := &Cursor{Attempt: attempt, Pause: v.run.rt.Now().Add(pause)}
+		if err := v.save(c, true); err != nil {
 			return nil, err
 		}
-		v.run.rt.Sleep(v.scope, until)
+		v.kept.Cursor = c
+		v.run.rt.Sleep(v.scope, c.Pause)
 		if err := v.stopped(); err != nil {
 			return nil, err
 		}
@@ -63,7 +64,39 @@ func (v *Visit) attempt(n int) (any, *Error) {
 	if v.vx.timeout == 0 {
 		return body()
 	}
-	return v.within(v.run.rt.Now().Add(v.vx.timeout), body)
+	c := v.kept.Cursor
+	if c == nil || c.Deadline.IsZero() {
+		c = &Cursor{Attempt: n - 1, Deadline: v.run.rt.Now().Add(v.vx.timeout)}
+		v.kept.Cursor = c // for the sleep
+	} else if c.Wake.Before(c.Deadline) {
+		return body() // it sleeps, and wakes in time, even where the run goes on later than that
+	}
+	return v.within(c.Deadline, body)
+}
+
+// Sleep waits for so long, counted from the first time the attempt asked for it. The error says why it was cut short.
+func (v *Visit) Sleep(d time.Duration) error {
+	c := v.kept.Cursor
+	if c == nil || c.Wake.IsZero() {
+		asleep := &Cursor{Wake: v.run.rt.Now().Add(d)}
+		if c != nil {
+			asleep.Attempt, asleep.Deadline = c.Attempt, c.Deadline
+		}
+		if err := v.save(asleep, true); err != nil {
+			return err
+		}
+		c = asleep
+	}
+	if c.Deadline.IsZero() || c.Wake.Before(c.Deadline) {
+		v.run.rt.Sleep(v.scope, c.Wake)
+	} else { // what comes first counts, even where the run goes on later than both
+		v.run.rt.Sleep(v.scope, c.Deadline)
+		v.scope.Stop(&timedOut{c.Deadline})
+	}
+	if err := v.stopped(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // act runs a leaf that asks something of the world.

@@ -55,16 +55,18 @@ type Finished struct {
 
 // Cursor is where an unfinished turn goes on; what ran before stands in it, no longer below.
 type Cursor struct {
-	State   Value            `json:"state"`             // the container's own
-	Attempt int              `json:"attempt,omitempty"` // attempts of a leaf that failed
-	Caught  *Error           `json:"caught,omitempty"`  // the failure for which the catch is due
-	Asked   int              `json:"asked,omitempty"`   // questions that a leaf has put to the world
-	Started time.Time        `json:"started,omitzero"`  // when it began, where a time limit counts from then
-	Wake    time.Time        `json:"wake,omitzero"`     // the end of its sleep
-	Counts  []int            `json:"counts,omitempty"`  // visits of the children
-	Tally   Tally            `json:"tally"`
-	Names   map[string]Named `json:"names,omitempty"`
-	Folded  string           `json:"folded,omitempty"` // the one turn below that it replaces; empty: all
+	State    Value            `json:"state"`             // the container's own
+	Attempt  int              `json:"attempt,omitempty"` // attempts of a leaf that failed
+	Pause    time.Time        `json:"pause,omitzero"`    // when the next attempt is due
+	Deadline time.Time        `json:"deadline,omitzero"` // of the attempt that sleeps
+	Wake     time.Time        `json:"wake,omitzero"`     // the end of its sleep
+	Caught   *Error           `json:"caught,omitempty"`  // the failure for which the catch is due
+	Asked    int              `json:"asked,omitempty"`   // questions that a leaf has put to the world
+	Started  time.Time        `json:"started,omitzero"`  // when it began, where a time limit counts from then
+	Counts   []int            `json:"counts,omitempty"`  // visits of the children
+	Tally    Tally            `json:"tally"`
+	Names    map[string]Named `json:"names,omitempty"`
+	Folded   string           `json:"folded,omitempty"` // the one turn below that it replaces; empty: all
 }
 
 // Tally is what turns have used.

@@ -202,7 +202,7 @@ func TestEntriesAsJSON(t *testing.T) {
 		{Turn: "/a", Name: "a", Finished: &engine.Finished{Number: 3, Named: named, Caught: true, Tally: engine.Tally{Steps: 1, Failures: 2, Usage: engine.Usage{Calls: 3}},
 			Names: map[string]engine.Named{"b": named}, Stopped: map[string]engine.Named{"c": {Status: "cancelled"}}}},
 		{Turn: "/c", Cursor: &engine.Cursor{State: engine.Value{V: map[string]any{"i": int64(2)}}, Attempt: 1, Caught: err, Asked: 2, Started: time.Unix(1, 2).UTC(),
-			Wake: time.Unix(3, 4).UTC(), Counts: []int{1, 0}, Tally: engine.Tally{Steps: 1}, Names: map[string]engine.Named{"b": named}, Folded: "/c/d"}},
+			Pause: time.Unix(3, 4).UTC(), Deadline: time.Unix(5, 6).UTC(), Wake: time.Unix(7, 8).UTC(), Counts: []int{1, 0}, Tally: engine.Tally{Steps: 1}, Names: map[string]engine.Named{"b": named}, Folded: "/c/d"}},
 	}
 	for _, e := range entries {
 		b, failed := json.Marshal(e)

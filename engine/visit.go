@@ -325,18 +325,3 @@ func (v *Visit) Require(steps int) error {
 
 // Concurrency is how many branches run at once where nothing else is written.
 func (v *Visit) Concurrency() int { return v.run.limits.concurrency }
-
-// Sleep waits for so long, counted from the first time the visit asked for it. The error says why it was cut short.
-func (v *Visit) Sleep(d time.Duration) error {
-	until := v.run.rt.Now().Add(d)
-	if c := v.kept.Cursor; c != nil && !c.Wake.IsZero() {
-		until = c.Wake
-	} else if err := v.save(&Cursor{Wake: until}, true); err != nil {
-		return err
-	}
-	v.run.rt.Sleep(v.scope, until)
-	if err := v.stopped(); err != nil {
-		return err
-	}
-	return nil
-}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -271,6 +273,62 @@ limits: {timeout: 20s}
 					if got := run(again); got != want {
 						t.Errorf("cut after %d and %d more entries (-uncut +cut):\n%s", n, m, cmp.Diff(want, got))
 					}
+				}
+			}
+		})
+	}
+}
+
+// TestCutInTime cuts runs that wait, and lets them go on at once, or when all their times are over: they come to
+// the same, with no attempt too many, and at once no later.
+func TestCutInTime(t *testing.T) {
+	type attempts struct {
+		outcome
+		retried string
+		took    time.Duration // from the first beginning
+	}
+	for name, src := range map[string]string{
+		"caught":         "wait: 200ms\ntimeout: 100ms\nretry: {max_attempts: 2, delay: 50ms, kinds: [timeout]}\ncatch: {set: error.kind}",
+		"three attempts": "chain: [{wait: 20ms}, {name: w, wait: 200ms, timeout: 100ms, retry: {max_attempts: 3, delay: 50ms}}]",
+		"no retry":       "chain: [{wait: 200ms, timeout: 100ms, on_error: continue}, {set: '\"then\"'}]",
+		"in time":        "chain: [{wait: 50ms, timeout: 100ms, retry: {max_attempts: 2}}, {set: prev}]",
+		"without limit":  "chain: [{wait: 50ms, retry: {max_attempts: 2}}, {wait: 50ms}]",
+		"a limit around": "chain: [{wait: 50ms, timeout: 100ms}, {wait: 200ms, timeout: 100ms, on_error: continue}]\ntimeout: 2h\nlimits: {timeout: 2h}",
+		"an agent":       "agent: {model: mock, mock: {fail: 2, latency: 20ms}}\nretry: {max_attempts: 3, delay: 50ms}\ntimeout: 100ms",
+		"a late agent":   "agent: {model: mock, mock: {latency: 200ms}}\nretry: {max_attempts: 3, delay: 50ms}\ntimeout: 100ms\ncatch: {wait: 50ms}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := graphOf(t, src)
+			run := func(lines [][]byte, later time.Duration) (a attempts, journaled [][]byte) {
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now() // every time the same
+					time.Sleep(later)
+					j := reopen(t, lines)
+					result, _ := engine.Run(t.Context(), g, "in", engine.WithRunID("r"), engine.WithTurns(j), engine.WithListener(func(e engine.Event) {
+						if e.Type == engine.StepRetried {
+							a.retried += fmt.Sprintf("%d ", e.Attempt)
+						}
+					}))
+					a.outcome, a.took = outcomeOf(result), time.Since(began)
+					journaled = append(lines[:len(lines):len(lines)], j.lines...)
+				})
+				return a, journaled
+			}
+			want, whole := run(nil, 0)
+			check := func(lines [][]byte, later time.Duration) [][]byte {
+				got, more := run(lines, later)
+				if got.outcome != want.outcome || !strings.HasSuffix(want.retried, got.retried) || later == 0 && got.took > want.took {
+					t.Errorf("cut, and on %s later: %+v, want %+v, after\n%s", later, got, want, list(lines))
+				}
+				return more
+			}
+			for n := range len(whole) + 1 {
+				check(whole[:n], time.Hour)
+				more := check(whole[:n], 0)
+				for m := n; m < len(more); m++ { // and cut once more where it went on
+					check(more[:m], time.Hour)
+					check(more[:m], 0)
 				}
 			}
 		})
