@@ -72,14 +72,13 @@ func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 // The error is of kind schema where the input or a parameter does not fit.
 func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, error) {
 	u := v.run.graph.units[p]
+	input, err := taken(p, input)
+	if err != nil {
+		return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
+	}
 	f := &file{unit: u, input: input, visits: v.file.visits}
 	if u.limits.visits > 0 {
 		f.visits = min(f.visits, u.limits.visits)
-	}
-	if p.Input != nil {
-		if err := p.Input.Check("input", input); err != nil {
-			return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
-		}
 	}
 	invalid := &InvalidError{}
 	f.params = complete(p, params, invalid)
@@ -95,12 +94,12 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 		v.scope = v.run.rt.Scope(scope, v.since().Add(u.limits.timeout))
 		defer v.scope.Stop(nil)
 	}
-	out, err := f.run(v, nil)
+	out, failed := f.run(v, nil)
 	if late := (*timedOut)(nil); u.limits.timeout > 0 && scope.Cause() == nil && errors.As(v.scope.Cause(), &late) {
 		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("%s did not end within its timeout of %s", p.File, u.limits.timeout)}
 	}
-	if err != nil {
-		return nil, err
+	if failed != nil {
+		return nil, failed
 	}
 	return out, nil
 }

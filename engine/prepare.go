@@ -72,13 +72,7 @@ func accept(p *spec.Pipeline, input any, invalid *InvalidError) any {
 		invalid.Wrong = append(invalid.Wrong, fmt.Sprintf("the input is no JSON value: %v", err))
 		return nil
 	}
-	if p.Input == nil {
-		return value
-	}
-	if fallback, ok := p.Input.Default(); ok && value == nil {
-		value = fallback
-	}
-	err = p.Input.Check("input", value)
+	value, err = taken(p, value)
 	switch {
 	case err != nil && value == nil:
 		invalid.Missing = append(invalid.Missing, fmt.Sprintf("the input is missing: %v", err))
@@ -86,6 +80,17 @@ func accept(p *spec.Pipeline, input any, invalid *InvalidError) any {
 		invalid.Wrong = append(invalid.Wrong, err.Error())
 	}
 	return value
+}
+
+// taken is an input as a file takes it: nil is its default. The error says what does not fit.
+func taken(p *spec.Pipeline, input any) (any, error) {
+	if p.Input == nil {
+		return input, nil
+	}
+	if fallback, ok := p.Input.Default(); ok && input == nil {
+		input = fallback
+	}
+	return input, p.Input.Check("input", input)
 }
 
 // complete is parameters with their defaults.

@@ -121,6 +121,26 @@ func TestNewKind(t *testing.T) {
 	}
 }
 
+// A file takes what it receives as it would take its input alone.
+func TestInputOfFlow(t *testing.T) {
+	files := map[string]string{
+		"default.yaml":  "input: {type: string, default: hello}\nchain: [{set: prev}, {set: prev + input}]",
+		"nil.yaml":      "input: {type: [string, 'null'], default: hello}\nset: prev",
+		"required.yaml": "input: {type: string}\nset: prev",
+		"any.yaml":      "set: prev",
+	}
+	for src, want := range map[string]string{
+		"flow: default.yaml":                            `"hellohello"`,
+		"chain: [{set: 1}, {flow: default.yaml}]":       "schema p.yaml:1:19: /chain[1]: what default.yaml receives does not fit its input: input must be string, not number",
+		"chain: [{set: '\"x\"'}, {flow: default.yaml}]": `"xx"`,
+		"flow: nil.yaml":                                `"hello"`,
+		"flow: required.yaml":                           "schema p.yaml:1:1: p: what required.yaml receives does not fit its input: input must be string, not null",
+		"flow: any.yaml":                                "null",
+	} {
+		differs(t, src, want, try(t, filesOf(t, src, files), nil).said())
+	}
+}
+
 // TestExec runs commands as pipelines do.
 func TestExec(t *testing.T) {
 	t.Setenv("FLOWRUN_TEST_SECRET", "do-not-inherit")
