@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 
 	"github.com/flowrun/flowrun/spec"
 )
@@ -29,19 +30,18 @@ func (c *Call) Key() string { return c.visit.Key() }
 // Prev is a copy of what the node received.
 func (c *Call) Prev() any { return spec.Copy(c.visit.prev) }
 
-// Eval works out an expression of the node, with some more names as given.
+// Eval works out an expression of the node, with some more names as given. The value is a copy.
 func (c *Call) Eval(x *spec.Expr, more ...Local) (any, error) {
-	if len(more) == 0 {
-		return x.Eval(c.env)
+	vars := c.env
+	if len(more) > 0 {
+		vars = make(spec.Values, len(c.env)+len(more))
+		maps.Copy(vars, c.env)
+		for _, l := range more {
+			vars[l.Name] = l.Value
+		}
 	}
-	vars := make(spec.Values, len(c.env)+len(more))
-	for name, value := range c.env {
-		vars[name] = value
-	}
-	for _, l := range more {
-		vars[l.Name] = l.Value
-	}
-	return x.Eval(vars)
+	v, err := x.Eval(vars)
+	return spec.Copy(v), err
 }
 
 // Repeats is how often the node came round before within the same item or file: visits beyond the first, its own and

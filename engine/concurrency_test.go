@@ -204,6 +204,43 @@ func TestBranchesShareNothing(t *testing.T) {
 	}
 }
 
+// What an expression gives a leaf is its own too.
+func TestLeavesShareNothing(t *testing.T) {
+	spoil := func(_ context.Context, c *engine.Call) (any, error) {
+		v, err := c.Eval(c.Node().Expr("with"))
+		if err == nil {
+			v.(map[string]any)["spoilt"] = true
+			v.(map[string]any)["list"].([]any)[0] = "spoilt"
+		}
+		return nil, err
+	}
+	src := "seq: [{name: a, set: '{list: [1]}'}, {do: spoil, with: '${{ steps.a.output }}'}, {do: spoil, with: '${{ input }}'}, {set: '[steps.a.output, input]'}]"
+	input := map[string]any{"list": []any{"x"}}
+	result, err := engine.Run(t.Context(), compile(t, acts{"spoil": spoil}, src), input)
+	if want := "[map[list:[1]] map[list:[x]]]"; err != nil || fmt.Sprint(result.Output) != want {
+		t.Errorf("got %v and %v, want %s", result.Output, err, want)
+	}
+}
+
+// A listener that changes what it hears changes nothing else.
+func TestListenersChangeNothing(t *testing.T) {
+	spoil := func(e engine.Event) {
+		for _, v := range []any{e.Input, e.Output} {
+			if list, ok := v.([]any); ok {
+				list[0] = "spoilt"
+			}
+		}
+		if e.Error != nil {
+			e.Error.Message = "spoilt"
+		}
+	}
+	graph := compile(t, acts{"fail": failing(engine.Server)}, "seq: [{name: a, do: fail, catch: {set: '[error.message]'}}, {set: '[steps.a.output, steps.a.error.message, input]'}]")
+	result, err := engine.Run(t.Context(), graph, []any{"x"}, engine.WithListener(spoil))
+	if want := "[[broken] broken [x]]"; err != nil || fmt.Sprint(result.Output) != want || result.Nodes["a"].Error.Message != "broken" {
+		t.Errorf("got %v, %v and %v, want %s", result.Output, result.Nodes["a"].Error, err, want)
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	work := func(ctx context.Context, _ *engine.Call) (any, error) {
 		select {

@@ -107,8 +107,8 @@ func milliseconds(d time.Duration) *int64 {
 	return &ms
 }
 
-// Listener hears every event of a run, in order and one at a time. It cannot change the run, and must not keep it
-// waiting for long.
+// Listener hears every event of a run, in order and one at a time. It cannot change the run, for an event holds copies
+// that all listeners share, and must not keep it waiting for long.
 type Listener func(Event)
 
 // stream numbers the events of a run and hands them on.

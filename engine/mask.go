@@ -50,11 +50,8 @@ func (m *mask) text(s string) string {
 	return m.replace.Replace(s)
 }
 
-// value hides secrets in a canonical value.
+// value is a copy of a canonical value in which secrets are hidden.
 func (m *mask) value(v any) any {
-	if m == nil {
-		return v
-	}
 	switch v := v.(type) {
 	case string:
 		return m.text(v)
@@ -74,19 +71,16 @@ func (m *mask) value(v any) any {
 	return v
 }
 
-// event hides secrets in what an event shows.
+// event hides secrets in what an event shows, and copies it: who listens may change it.
 func (m *mask) event(e Event) Event {
-	if m == nil {
-		return e
-	}
 	e.Input, e.Output, e.Text, e.Error = m.value(e.Input), m.value(e.Output), m.text(e.Text), m.error(e.Error)
 	return e
 }
 
-// error hides secrets in the message of an error.
+// error is a copy of an error in whose message secrets are hidden.
 func (m *mask) error(e *Error) *Error {
-	if e == nil || m == nil {
-		return e
+	if e == nil {
+		return nil
 	}
 	masked := *e
 	masked.Message = m.text(e.Message)
