@@ -13,7 +13,7 @@ import (
 type Model interface {
 	// Answer asks once and ends when ctx does. text, where it is not nil, hears the answer piece by piece as it
 	// comes. The error is an [*Error], or that of ctx. An answer that is empty, was cut off, or broke in the middle is
-	// an error.
+	// an error. The usage is right with an error too: a request that failed is a call, and may have been paid for.
 	Answer(ctx context.Context, q Question, text func(piece string)) (Answer, error)
 }
 
@@ -53,17 +53,11 @@ type Answer struct {
 	Usage Usage
 }
 
-// Usage counts tokens; 0 where the provider does not say.
+// Usage counts tokens, 0 where the provider does not say, and requests.
 type Usage struct {
 	Input  int
 	Output int
 	Calls  int
-}
-
-func (u *Usage) add(o Usage) {
-	u.Input += o.Input
-	u.Output += o.Output
-	u.Calls += o.Calls
 }
 
 // Kind is the sort of failure of a model.

@@ -21,29 +21,30 @@ type Mock struct {
 
 // Answer gives what was written down.
 func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answer, error) {
+	failed := Answer{Usage: Usage{Calls: 1}}
 	latency := m.Latency
 	if m.Jitter > 0 {
 		latency += rand.N(m.Jitter)
 	}
 	if q.Attempt <= m.Fail {
 		if err := sleep(ctx, time.Now().Add(latency)); err != nil {
-			return Answer{}, err
+			return failed, err
 		}
 		kind := m.Error
 		if kind == "" {
 			kind = Server
 		}
-		return Answer{}, &Error{Kind: kind, Message: "the mock fails as told: " + string(kind)}
+		return failed, &Error{Kind: kind, Message: "the mock fails as told: " + string(kind)}
 	}
 	reply := q.Prompt()
 	if m.Reply != nil {
 		var err error
 		if reply, err = m.Reply(q); err != nil {
-			return Answer{}, err
+			return failed, err
 		}
 	}
 	if err := speak(ctx, reply, time.Now(), latency, text); err != nil {
-		return Answer{}, err
+		return failed, err
 	}
 	usage := Usage{Input: m.Input, Output: m.Output, Calls: 1}
 	if usage.Input == 0 {

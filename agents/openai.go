@@ -34,17 +34,18 @@ func (m *chat) Answer(ctx context.Context, q Question, text func(piece string)) 
 	c := &completion{provider: m.provider, question: q, usage: Usage{Calls: 1}}
 	x := &exchange{client: m.client, key: m.key, stream: text != nil, dialect: c}
 	answer, err := m.ask(ctx, x, q, text)
+	none := Answer{Usage: c.usage}
 	if ctx.Err() != nil {
-		return Answer{}, ctx.Err()
+		return none, ctx.Err()
 	}
 	if x.err != nil {
-		return Answer{}, x.err
+		return none, x.err
 	}
 	if err != nil {
-		return Answer{}, x.fail(&Error{Kind: BadAnswer, Message: err.Error()})
+		return none, x.fail(&Error{Kind: BadAnswer, Message: err.Error()})
 	}
 	if err := c.flaw(answer); err != nil {
-		return Answer{Usage: c.usage}, x.fail(err) // it was paid for
+		return none, x.fail(err)
 	}
 	return Answer{Text: answer, Usage: c.usage}, nil
 }

@@ -25,38 +25,30 @@ type Schema interface {
 	Check(name string, v any) error
 }
 
-// Result is what a task came to.
-type Result struct {
-	Text  string
-	Value any // for a schema: numbers are [json.Number]s; else the text
-	Usage Usage
-}
-
 // Ask is how questions get out: it asks the world by calling ask, or has the answer from elsewhere.
 type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (Answer, error)) (Answer, error)
 
 // Do asks a model, and asks again, with what is wrong, for an answer of another shape. With choices an answer that is
-// still none of them is given back as it is; with a schema that is an error of kind [Unfit].
-func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (Result, error) {
+// still none of them is given back as it is; with a schema that is an error of kind [Unfit]. The value is that of the
+// schema, in which numbers are [json.Number]s, or else the text.
+func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any, error) {
 	q := t.Question
 	q.System = strings.TrimSpace(q.System + "\n\n" + t.instruction())
 	q.Messages = slices.Clone(q.Messages)
-	var r Result
 	for try := 0; ; try++ {
 		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) })
-		r.Usage.add(a.Usage)
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return r, err
+			return nil, err
 		}
-		wrong := t.shape(a.Text, &r)
+		v, wrong := t.shape(a.Text)
 		if wrong == nil || try >= t.Repairs && t.Schema == nil {
-			return r, nil
+			return v, nil
 		}
 		if try >= t.Repairs {
-			return r, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %s)", wrong, times(try+1)), cause: wrong}
+			return nil, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %s)", wrong, times(try+1)), cause: wrong}
 		}
 		q.Messages = append(q.Messages, Message{Model: true, Text: a.Text},
 			Message{Text: fmt.Sprintf("That does not fit: %v. %s", wrong, t.instruction())})
@@ -80,26 +72,22 @@ func (t Task) instruction() string {
 }
 
 // shape takes from an answer what the task wants, or says what is wrong with it.
-func (t Task) shape(text string, r *Result) error {
-	r.Text, r.Value = text, text
+func (t Task) shape(text string) (any, error) {
 	switch {
 	case t.Schema != nil:
 		v, err := parse(text)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := t.Schema.Check("answer", v); err != nil {
-			return err
-		}
-		r.Value = v
+		return v, t.Schema.Check("answer", v)
 	case len(t.Choices) > 0:
-		r.Text = strings.TrimSpace(text)
-		r.Value = r.Text
-		if !slices.Contains(t.Choices, r.Text) {
-			return fmt.Errorf("%q is none of the words", truncate(r.Text))
+		word := strings.TrimSpace(text)
+		if !slices.Contains(t.Choices, word) {
+			return word, fmt.Errorf("%q is none of the words", truncate(word))
 		}
+		return word, nil
 	}
-	return nil
+	return text, nil
 }
 
 // parse finds the JSON value of an answer: all of it, or what stands in its one code fence.

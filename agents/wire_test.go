@@ -77,7 +77,7 @@ func TestRefusals(t *testing.T) {
 				if tell(err) != tt.want {
 					t.Errorf("\n got %s\nwant %s", tell(err), tt.want)
 				}
-				if got != (Answer{}) {
+				if got != failedCall {
 					t.Errorf("there is an answer beside the error: %+v", got)
 				}
 				if n := len(f.asked()); n != 1 {
@@ -121,7 +121,7 @@ func TestNoAnswer(t *testing.T) {
 			if tell(err) != want {
 				t.Errorf("\n got %s\nwant %s", tell(err), want)
 			}
-			if got != (Answer{}) {
+			if got != failedCall {
 				t.Errorf("there is an answer beside the error: %+v", got)
 			}
 			if n := len(f.asked()); n != 1 {
@@ -259,7 +259,7 @@ func TestCancel(t *testing.T) {
 				if err != context.Canceled {
 					t.Errorf("got %v, want that of the context", err)
 				}
-				if got != (Answer{}) {
+				if got != failedCall {
 					t.Errorf("there is an answer beside the error: %+v", got)
 				}
 			}()
@@ -279,7 +279,7 @@ func TestCancelWhileListening(t *testing.T) {
 	f := serve(t, streams(`{"choices":[{"delta":{"content":"half an"}}]}`, `{"choices":[{"delta":{"content":" answer"},"finish_reason":"stop"}]}`, `[DONE]`))
 	ctx, cancel := context.WithCancel(t.Context())
 	got, err := f.model(t).Answer(ctx, hello(), func(string) { cancel() })
-	if err != context.Canceled || got != (Answer{}) {
+	if err != context.Canceled || got != failedCall {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

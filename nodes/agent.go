@@ -139,7 +139,7 @@ func defined(n *spec.Node) definition {
 
 // Speaks tells whether a node's output is what a model says, as it says it.
 func Speaks(n *spec.Node) bool {
-	return n.Kind.Name == "agent" && defined(n).schema() == nil
+	return n.Kind.Name == agentKind && defined(n).schema() == nil
 }
 
 // at is the nearest place where a setting is written; the farthest, with its default, where it is nowhere.
@@ -228,7 +228,7 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 		model = mocked(a.mock, c)
 	}
 	c.Begin(a.name)
-	r, err := agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
+	value, err := agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
 		answer, err := engine.Ask(ctx, c, nil, ask)
 		c.Use(engine.Usage{InputTokens: answer.Usage.Input, OutputTokens: answer.Usage.Output, Calls: answer.Usage.Calls})
 		return answer, err
@@ -236,7 +236,7 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	return r.Value, nil
+	return value, nil
 }
 
 // question is the task with what only the call knows.
