@@ -97,11 +97,15 @@ func (r *eventRun) ended() error {
 	return nil
 }
 
-// inOrder checks that the fields that every event has stand first and in order.
+// inOrder checks that the fields that every event has are there, first and in order, and those of steps behind them.
 func inOrder(line string) error {
 	first := []string{"seq", "time", "run_id", "user_id", "session_id", "event", "workflow", "node", "path", "turn", "visit", "kind"}
+	keys := keysOf(line)
+	if always := first[:6]; len(keys) < len(always) || !slices.Equal(keys[:len(always)], always) {
+		return fmt.Errorf("the first keys are not %s", strings.Join(always, ", "))
+	}
 	at, others := 0, false
-	for _, key := range keysOf(line) {
+	for _, key := range keys {
 		place := slices.Index(first, key)
 		if place >= 0 && (others || place < at) {
 			return fmt.Errorf("the key %s stands too late", key)

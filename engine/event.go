@@ -65,7 +65,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Seq       int       `json:"seq"`
 		Time      time.Time `json:"time"`
 		RunID     string    `json:"run_id"`
-		UserID    string    `json:"user_id,omitempty"`
+		UserID    string    `json:"user_id"`
 		SessionID string    `json:"session_id,omitempty"`
 		Type      EventType `json:"event"`
 		Workflow  string    `json:"workflow,omitempty"`
