@@ -57,7 +57,9 @@ func TestRandomFailures(t *testing.T) {
 		for turn, told := range h.told {
 			cause, isFailed := strings.CutPrefix(told, "failed ")
 			stopped := isFailed && (!want.leaves[turn] || strings.HasPrefix(cause, "cancelled"))
-			if !stopped && told != want.told[turn] {
+			// A leaf's catch may fail in one of several ways, and the leaf with it.
+			oneOf := slices.ContainsFunc(want.failed, func(f failure) bool { return told == failed(f) })
+			if !stopped && !oneOf && told != want.told[turn] {
 				r.Errorf("%s %s, want it %s", turn, told, want.told[turn])
 			}
 		}
