@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -281,6 +283,70 @@ func TestTimeouts(t *testing.T) {
 				}
 				if z, ok := result.Nodes["z"]; ok && z.Status != "completed" {
 					t.Errorf("what runs finally was %s", z.Status)
+				}
+			})
+		})
+	}
+}
+
+// The error of a run is that of the node that failed first, however long others take to stop, and whatever fails or
+// ends meanwhile.
+func TestFirstCause(t *testing.T) {
+	slow := func(ctx context.Context, _ *engine.Call) (any, error) {
+		<-ctx.Done()
+		time.Sleep(500 * time.Millisecond)
+		return nil, context.Cause(ctx)
+	}
+	after := func(d time.Duration, kind engine.ErrorKind) func(context.Context, *engine.Call) (any, error) {
+		return func(ctx context.Context, _ *engine.Call) (any, error) {
+			select {
+			case <-time.After(d):
+				return nil, engine.Errorf(kind, "broken")
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		}
+	}
+	leaves := acts{"slow": slow, "soon": after(100*time.Millisecond, engine.Server), "later": after(300*time.Millisecond, engine.Network),
+		"forbidden": after(300*time.Millisecond, engine.Permission)}
+	const inner = "all: [{name: first, do: soon}, {do: slow}]"
+	tests := map[string]struct{ src, want string }{
+		"a sibling fails":                 {"all: [{" + inner + "}, {name: second, do: later}]", "server first"},
+		"a sibling of the chain fails":    {"all: [{seq: [{" + inner + "}]}, {name: second, do: later}]", "server first"},
+		"deeper still":                    {"all: [{all: [{" + inner + "}, {do: slow}]}, {all: [{name: second, do: later}, {do: slow}]}]", "server first"},
+		"a sibling reaches a limit":       {"all: [{" + inner + "}, {name: second, do: forbidden}]", "server first"},
+		"a sibling of what forgives":      {"all: [{" + inner + ", on_error: continue}, {name: second, do: later}]", "network second"},
+		"a sibling of what catches":       {"all: [{" + inner + ", catch: {do: slow}}, {name: second, do: later}]", "network second"},
+		"of a sibling of what forgives":   {"all: [{all: [{do: soon, on_error: continue}, {do: slow}]}, {name: second, do: later}]", "network second"},
+		"the node's time runs out":        {"name: x\ntimeout: 300ms\n" + inner, "server first"},
+		"the time runs out around it":     {"name: x\ntimeout: 300ms\nseq: [{" + inner + "}]", "server first"},
+		"the run's time runs out":         {"limits: {timeout: 300ms}\n" + inner, "server first"},
+		"the caller's time runs out":      {"name: x\nseq: [{" + inner + "}]\n# 300ms", "server first"},
+		"an included file's":              {"seq: [{file: timed.yaml}]", "server first"},
+		"the time runs out of a leaf too": {"name: x\ntimeout: 300ms\nall: [{name: first, do: slow, timeout: 100ms}, {do: slow}]", "timeout first"},
+		"or a sibling of the leaf fails":  {"all: [{all: [{name: first, do: slow, timeout: 100ms}, {do: slow}]}, {name: second, do: later}]", "timeout first"},
+		"what is caught does not count":   {"name: x\ntimeout: 300ms\nseq: [{" + inner + ", catch: {do: slow}}]", "timeout x"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "timed.yaml"), []byte("limits: {timeout: 300ms}\n"+inner), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			g, diagnostics := language(leaves).Parse("p.yaml", dir, []byte(tt.src))
+			if g == nil {
+				t.Fatal(diagnostics)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if strings.HasSuffix(tt.src, "# 300ms") {
+					limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+					defer cancel()
+					ctx = limited
+				}
+				result, err := engine.Run(ctx, g, nil)
+				if err == nil || string(result.Error.Kind)+" "+result.Error.Node != tt.want {
+					t.Errorf("got %v, want %s", err, tt.want)
 				}
 			})
 		})

@@ -57,7 +57,8 @@ type Error struct {
 
 	cause error
 	stack []byte
-	own   bool // of a timeout: the node's own
+	own   bool      // of a timeout: the node's own
+	arose time.Time // zero for an echo of what stopped its node
 }
 
 // Errorf is an error of a kind. A cause given with %w can be found with [errors.Is] and [errors.As].
@@ -99,6 +100,20 @@ func (e *Error) stops() bool {
 		return true
 	}
 	return false
+}
+
+// before tells whether the error arose before another.
+func (e *Error) before(o *Error) bool { return e.settled() && e.arose.Before(o.arose) }
+
+// settled tells whether the error arose while nothing stopped its node: whatever stops the nodes around it while they
+// wait for others came later.
+func (e *Error) settled() bool { return e != nil && !e.arose.IsZero() }
+
+// unsettled is the error of what goes on though the node around it may be stopped.
+func (e *Error) unsettled() *Error {
+	late := *e
+	late.arose = time.Time{}
+	return &late
 }
 
 // value is the error as expressions and events see it.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/flowrun/flowrun/spec"
@@ -32,8 +31,8 @@ func (f *file) run(up *Visit, m *realm) (any, *Error) {
 		}
 	}
 	if f.unit.finally != nil {
-		if late := f.finally(up, frame, out, err); err == nil {
-			err = late
+		if late := f.finally(up, frame, out, err); err == nil && late != nil {
+			err = late.unsettled()
 		}
 	}
 	if err != nil {
@@ -90,13 +89,15 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 	if u.limits.steps > 0 {
 		v.steps = &budget{limit: u.limits.steps, name: "max_steps", up: steps, used: v.kept.Spent.counted()}
 	}
+	deadline := noDeadline
 	if u.limits.timeout > 0 {
-		v.scope = v.run.rt.Scope(scope, v.since().Add(u.limits.timeout))
+		deadline = v.since().Add(u.limits.timeout)
+		v.scope = v.run.rt.Scope(scope, deadline)
 		defer v.scope.Stop(nil)
 	}
 	out, failed := f.run(v, nil)
-	if late := (*timedOut)(nil); u.limits.timeout > 0 && scope.Cause() == nil && errors.As(v.scope.Cause(), &late) {
-		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("%s did not end within its timeout of %s", p.File, u.limits.timeout)}
+	if reached(v.scope, scope) && !failed.settled() {
+		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("%s did not end within its timeout of %s", p.File, u.limits.timeout), arose: deadline}
 	}
 	if failed != nil {
 		return nil, failed

@@ -28,7 +28,7 @@ func (m *realm) refuse(v *Visit, message string) *Error {
 func (m *realm) end(err *Error) *Error {
 	m.mu.Lock()
 	if m.fatal == nil {
-		m.fatal = err
+		m.fatal = m.run.arise(err)
 	}
 	err = m.fatal
 	m.mu.Unlock()
@@ -37,19 +37,23 @@ func (m *realm) end(err *Error) *Error {
 }
 
 // ended is the reason why the realm as a whole came to an end early, or else what its root failed with: a limit goes
-// before all, then the caller's cancellation and the realm's own deadline, whatever nodes made of them.
+// before the realm's own deadline and the caller's cancellation, whatever nodes made of them, unless the root had failed
+// before.
 func (m *realm) ended(err *Error) *Error {
-	if fatal := m.over(); fatal != nil {
+	if fatal := m.over(); fatal != nil && !err.before(fatal) {
 		return fatal
+	}
+	if err.settled() {
+		return err
+	}
+	if reached(m.scope, m.outer) {
+		return &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", m.timeout), cause: context.DeadlineExceeded}
 	}
 	if cause := m.outer.Cause(); cause != nil {
 		if errors.Is(cause, context.DeadlineExceeded) {
 			return &Error{Kind: Timeout, Message: "the caller's time for the run is up", cause: cause}
 		}
 		return &Error{Kind: Cancelled, Message: "the run was " + stopping(cause), cause: cause}
-	}
-	if m.timedOut() {
-		return &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", m.timeout), cause: context.DeadlineExceeded}
 	}
 	return err
 }

@@ -162,6 +162,16 @@ func (r *run) emit(e Event) {
 	r.stream.emit(e)
 }
 
+// arise says when an error arose, once.
+func (r *run) arise(e *Error) *Error {
+	if e.settled() {
+		return e
+	}
+	arisen := *e
+	arisen.arose = r.rt.Now()
+	return &arisen
+}
+
 // spend adds to what the run has used.
 func (r *run) spend(t Tally) {
 	r.mu.Lock()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,12 @@ type Group interface {
 type timedOut struct{ deadline time.Time }
 
 func (*timedOut) Error() string { return "the time is up" }
+
+// reached tells whether a scope ended at its own deadline, not that of the one around it.
+func reached(s, outer Scope) bool {
+	late := (*timedOut)(nil)
+	return errors.As(s.Cause(), &late) && s.Cause() != outer.Cause()
+}
 
 // local runs on goroutines.
 type local struct {

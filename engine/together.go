@@ -66,6 +66,7 @@ type pool struct {
 	waiting []*task // ended and on their way to being kept, in the order of their numbers
 	losers  []*task // whose results nobody may see
 	verdict error   // of Ended
+	first   *Error  // the verdict, where it is a job's failure and no more
 	stopped *Error  // of a job that was stopped
 }
 
@@ -206,15 +207,25 @@ func (p *pool) hear(until *task) {
 			p.losers = append(p.losers, t)
 		case p.verdict != nil:
 			p.losers = append(p.losers, t)
+			if failed := t.outcome.Err; p.first != nil && failed.before(p.first) { // its siblings took long to stop
+				p.first, p.verdict = failed, failed
+			}
 		default:
 			if err := p.guard(func() error { return p.jobs.Ended(t.job, t.outcome) }); err != nil {
 				p.decide(err)
+				if failed := t.outcome.Err; failed != nil && p.verdict == error(failed) {
+					p.first = failed
+				}
 			}
 		}
 	}
 }
 
+// decide stops the rest. What fails the whole does so now, whatever stops it while the rest ends.
 func (p *pool) decide(err error) {
+	if !errors.Is(err, ErrEnough) {
+		err = p.v.failure(err)
+	}
 	p.verdict = err
 	p.scope.Stop(err)
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -104,7 +103,7 @@ func (v *Visit) visit() Outcome {
 	if v.vx.when != nil {
 		if ok, err := v.Test(v.vx.when, v.prev); err != nil {
 			v.show()
-			return Outcome{Err: v.place(asError(err, Expression))}
+			return Outcome{Err: v.run.arise(v.place(asError(err, Expression)))}
 		} else if !ok {
 			return Outcome{Value: v.prev, Skipped: true}
 		}
@@ -137,8 +136,8 @@ func (v *Visit) finished(f *Finished) Outcome {
 		o.Value, o.Skipped = v.prev, true
 	case f.Caught:
 		v.caught = f.Error
-	default:
-		o.Err = f.Error
+	case f.Error != nil:
+		o.Err = v.run.arise(f.Error)
 	}
 	return o
 }
@@ -211,12 +210,11 @@ func (v *Visit) within(deadline time.Time, body func() (any, *Error)) (any, *Err
 	outer := v.scope
 	v.scope = v.run.rt.Scope(outer, deadline)
 	out, err := body()
-	late := (*timedOut)(nil)
-	over := errors.As(v.scope.Cause(), &late) && outer.Cause() == nil
+	over := reached(v.scope, outer)
 	v.scope.Stop(nil)
 	v.scope = outer
-	if over && v.realm.over() == nil {
-		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("it did not end within its timeout of %s", v.vx.timeout), own: true}
+	if over && v.realm.over() == nil && !err.settled() {
+		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("it did not end within its timeout of %s", v.vx.timeout), own: true, arose: deadline}
 	}
 	return out, err
 }
@@ -230,7 +228,7 @@ func (v *Visit) decide() (any, *Error) {
 func (v *Visit) safely(f func() (any, error)) (out any, err *Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = nil, &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()}
+			out, err = nil, v.run.arise(&Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()})
 		}
 	}()
 	value, failed := f()
@@ -238,14 +236,18 @@ func (v *Visit) safely(f func() (any, error)) (out any, err *Error) {
 		return nil, v.failure(failed)
 	}
 	if value, failed = spec.Canonical(value); failed != nil {
-		return nil, &Error{Kind: Internal, Message: "its output is no JSON value: " + failed.Error()}
+		return nil, v.run.arise(&Error{Kind: Internal, Message: "its output is no JSON value: " + failed.Error()})
 	}
 	return value, nil
 }
 
-// failure is what a body's error means: where the visit was stopped, whatever it says is an echo of that.
+// failure is what a body's error means: where the visit was stopped, whatever it says is an echo of that, unless it is
+// the failure of a child that came before.
 func (v *Visit) failure(err error) *Error {
 	e := asError(err, v.vx.kind.fails())
+	if e.settled() {
+		return e
+	}
 	if stopped := v.stopped(); stopped != nil {
 		return stopped
 	}
@@ -255,7 +257,7 @@ func (v *Visit) failure(err error) *Error {
 	case e.stops():
 		return v.realm.end(v.place(e))
 	}
-	return e
+	return v.run.arise(e)
 }
 
 func (k *Kind) fails() ErrorKind {
