@@ -168,7 +168,7 @@ func codeFor(e *engine.Error) int {
 	switch {
 	case e.Kind == engine.Limit || e.Kind == engine.Budget:
 		return exitLimit
-	case e.Kind == engine.Timeout && e.Node == "":
+	case e.OutOfTime():
 		return exitTimeout
 	case e.Kind == engine.Cancelled && errors.As(e, &by):
 		return by.code()

@@ -149,7 +149,7 @@ func TestCancel(t *testing.T) {
 		"by its deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithTimeout(ctx, time.Nanosecond)
 			return ctx, func() { <-ctx.Done(); cancel() }
-		}, engine.Failed, "the caller's time for the run is up"},
+		}, engine.Failed, "p.yaml:1:1: p: the caller's time for the run is up"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -265,9 +265,9 @@ func TestTimeouts(t *testing.T) {
 		"the inner one":                  {"timeout: 150ms\nseq: [{name: a, seq: [{do: work}], timeout: 50ms}]", "timeout p.yaml:2:7: a: it did not end within its timeout of 50ms"},
 		"the outer one, caught":          {"seq: [{timeout: 50ms, seq: [{do: work, timeout: 70ms, catch: {do: never}}], catch: {set: error.kind}}]", ""},
 		"of defaults":                    {"defaults: {timeout: 50ms}\nname: x\nseq: [{name: a, do: work}]", "timeout p.yaml:3:7: a: it did not end within its timeout of 50ms"},
-		"the run's":                      {"limits: {timeout: 50ms}\nseq: [{do: work, on_error: continue}]\ncatch: {set: 1}", "timeout the run did not end within its timeout of 50ms"},
-		"of a success past the deadline": {"limits: {timeout: 50ms}\ndo: stubborn", "timeout the run did not end within its timeout of 50ms"},
-		"finally is not hurried":         {"limits: {timeout: 50ms}\ndo: work\nfinally: {name: z, do: work}", "timeout the run did not end within its timeout of 50ms"},
+		"the run's":                      {"limits: {timeout: 50ms}\nseq: [{do: work, on_error: continue}]\ncatch: {set: 1}", "timeout p.yaml:2:1: p: the run did not end within its timeout of 50ms"},
+		"of a success past the deadline": {"limits: {timeout: 50ms}\ndo: stubborn", "timeout p.yaml:2:1: p: the run did not end within its timeout of 50ms"},
+		"finally is not hurried":         {"limits: {timeout: 50ms}\ndo: work\nfinally: {name: z, do: work}", "timeout p.yaml:2:1: p: the run did not end within its timeout of 50ms"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func ErrorKinds() []ErrorKind {
 type Error struct {
 	Kind    ErrorKind
 	Message string
-	Node    string   // its name, else its path; empty for a run as a whole
+	Node    string   // its name, else its path; empty where the run was cancelled
 	Path    string   // of the node
 	Pos     spec.Pos // of the node, or of the expression that failed
 	Item    *int     // the number of the item within which the node ran; nil where there was none
@@ -58,6 +58,7 @@ type Error struct {
 	cause error
 	stack []byte
 	own   bool      // of a timeout: the node's own
+	ofRun bool      // of a timeout: the run's own
 	arose time.Time // zero for an echo of what stopped its node
 }
 
@@ -92,6 +93,9 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Stack is where a node panicked; nil for other errors.
 func (e *Error) Stack() []byte { return e.stack }
+
+// OutOfTime tells whether it was the run as a whole whose time was up, and not a node.
+func (e *Error) OutOfTime() bool { return e.ofRun }
 
 // stops tells whether the error ends more than its node: it is never recorded, retried, caught or continued past.
 func (e *Error) stops() bool {

@@ -22,7 +22,7 @@ func (f *file) run(up *Visit, m *realm) (any, *Error) {
 	o := up.enter(root)
 	out, err := o.Value, o.Err
 	if m != nil {
-		err = m.ended(err)
+		err = m.ended(root, err)
 	}
 	if err == nil && f.unit.output != nil {
 		var failed error
@@ -44,8 +44,9 @@ func (f *file) run(up *Visit, m *realm) (any, *Error) {
 // finally runs the node that is to run last whatever happened, within bounds of its own.
 func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 	r := up.run
-	m := &realm{run: r, outer: up.scope, timeout: finallyTime}
-	m.scope = r.rt.Detached(up.scope, r.rt.Now().Add(finallyTime))
+	outer := r.rt.Detached(up.realm.outer, noDeadline)
+	m := &realm{run: r, outer: outer, scope: r.rt.Scope(outer, r.rt.Now().Add(finallyTime)),
+		late: Errorf(Timeout, "it did not end within the %s that finally has", finallyTime)}
 	defer m.scope.Stop(nil)
 	status, why := string(Completed), any(nil)
 	if err != nil {
@@ -57,14 +58,7 @@ func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 	v := &Visit{run: r, file: f, vx: f.unit.finally, up: up, item: none, count: 1, scope: m.scope, realm: m, frame: frame, prev: out,
 		steps:  &budget{limit: finallySteps, name: "the steps of finally", free: true},
 		locals: locals(nil, []Local{{"status", status}, {"error", why}})}
-	o := up.enter(v)
-	switch {
-	case m.over() != nil:
-		return m.over()
-	case o.Err != nil && m.timedOut():
-		return v.place(&Error{Kind: Timeout, Message: fmt.Sprintf("it did not end within the %s that finally has", finallyTime)})
-	}
-	return o.Err
+	return m.ended(v, up.enter(v).Err)
 }
 
 // File runs an included file in place of the node: it shares the run's limits and identity and has its own as well.

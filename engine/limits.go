@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 )
 
 // realm is what a limit ends as a whole: the run, or what runs finally.
 type realm struct {
-	run     *run
-	outer   Scope
-	scope   Scope
-	timeout time.Duration
+	run   *run
+	outer Scope // of the caller
+	scope Scope
+	late  *Error // at its deadline
 
 	mu    sync.Mutex
 	fatal *Error
@@ -39,7 +38,7 @@ func (m *realm) end(err *Error) *Error {
 // ended is the reason why the realm as a whole came to an end early, or else what its root failed with: a limit goes
 // before the realm's own deadline and the caller's cancellation, whatever nodes made of them, unless the root had failed
 // before.
-func (m *realm) ended(err *Error) *Error {
+func (m *realm) ended(root *Visit, err *Error) *Error {
 	if fatal := m.over(); fatal != nil && !err.before(fatal) {
 		return fatal
 	}
@@ -47,11 +46,11 @@ func (m *realm) ended(err *Error) *Error {
 		return err
 	}
 	if reached(m.scope, m.outer) {
-		return &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", m.timeout), cause: context.DeadlineExceeded}
+		return root.place(m.late)
 	}
 	if cause := m.outer.Cause(); cause != nil {
 		if errors.Is(cause, context.DeadlineExceeded) {
-			return &Error{Kind: Timeout, Message: "the caller's time for the run is up", cause: cause}
+			return root.place(&Error{Kind: Timeout, Message: "the caller's time for the run is up", cause: cause, ofRun: true})
 		}
 		return &Error{Kind: Cancelled, Message: "the run was " + stopping(cause), cause: cause}
 	}
@@ -63,11 +62,6 @@ func (m *realm) over() *Error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.fatal
-}
-
-func (m *realm) timedOut() bool {
-	var t *timedOut
-	return errors.As(m.scope.Cause(), &t)
 }
 
 // stopping words the cause of a cancellation.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -96,8 +97,9 @@ func (r *run) start(outer Scope) *Result {
 	if r.info.SessionID == "" {
 		r.info.SessionID = r.info.ID
 	}
-	root := &realm{run: r, outer: outer, timeout: r.limits.timeout}
-	root.scope = r.rt.Scope(outer, r.resume())
+	root := &realm{run: r, outer: outer, scope: r.rt.Scope(outer, r.resume()),
+		late: &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", r.limits.timeout),
+			cause: context.DeadlineExceeded, ofRun: true}}
 	defer root.scope.Stop(nil)
 	steps := &budget{limit: r.limits.steps, name: "max_steps", used: r.total.counted()}
 	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}

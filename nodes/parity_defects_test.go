@@ -227,7 +227,7 @@ func TestDefect08ARunHasLimitsOfItsOwn(t *testing.T) {
 		},
 		"timeout": {
 			src:  "limits: {timeout: 2500ms}\nchain: [{call: step}, {call: step}, {call: step}]",
-			most: 1, want: "timeout the run did not end within its timeout of 2.5s", took: 2500 * time.Millisecond,
+			most: 1, want: "timeout p.yaml:2:1: p: the run did not end within its timeout of 2.5s", took: 2500 * time.Millisecond,
 		},
 		"timeout of a node": {
 			src:  "chain: [{call: step}, {name: both, timeout: 1500ms, chain: [{call: step}, {call: step}]}]",
