@@ -103,7 +103,7 @@ func (p *process) wasCancelled(cause string) {
 // TestSecondSignal ends a run at once that would take long to stop.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	p := flowrun(t, "set: prev\nfinally: {wait: 1h}\n")
+	p := flowrun(t, "wait: 1h\nfinally: {wait: 1h}\n")
 	p.start()
 	p.report.await(t, "start")
 	p.signal(os.Interrupt)
@@ -111,6 +111,19 @@ func TestSecondSignal(t *testing.T) {
 	p.signal(os.Interrupt)
 	if code := p.exit(); code != 130 {
 		t.Errorf("exit code %d, want 130:\n%s", code, p.report.String())
+	}
+}
+
+// TestSignalInFinally ends a run by a signal that comes when only finally is left: it stops that, and the run did not
+// complete.
+func TestSignalInFinally(t *testing.T) {
+	t.Parallel()
+	p := flowrun(t, "set: 1\nfinally: {name: last, wait: 1h}\n", "--output", "json")
+	p.start()
+	p.report.await(t, "start   last")
+	p.signal(os.Interrupt)
+	if code := p.exit(); code != 130 || !strings.Contains(p.out.String(), `"status": "cancelled"`) {
+		t.Errorf("exit code %d, want 130:\n%s%s", code, p.out.String(), p.report.String())
 	}
 }
 

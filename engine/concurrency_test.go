@@ -173,6 +173,55 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// A cancellation stops what runs finally when it comes, and then the run is cancelled, unless it had failed.
+func TestCancelFinally(t *testing.T) {
+	tests := map[string]struct{ src, status, want string }{
+		"of the run":           {"do: x\nfinally: {name: z, do: act}", "cancelled", "the run was cancelled"},
+		"of an included file":  {"seq: [{file: inc.yaml}, {do: never}]", "cancelled", "the run was cancelled"},
+		"within another":       {"do: x\nfinally: {name: z, file: inc.yaml}", "cancelled", "the run was cancelled"},
+		"that does not listen": {"do: x\nfinally: {name: z, do: deaf}", "cancelled", "the run was cancelled"},
+		"of a run that failed": {"do: broken\nfinally: {name: z, do: act}", "failed", "p.yaml:1:1: p: broken"},
+		"that came before":     {"do: act\nfinally: {name: y, file: quick.yaml}", "cancelled", "the run was cancelled"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			leaves := acts{
+				"act": func(ctx context.Context, _ *engine.Call) (any, error) {
+					cancel()
+					<-ctx.Done()
+					return nil, ctx.Err()
+				},
+				"deaf":   func(context.Context, *engine.Call) (any, error) { cancel(); return 1, nil },
+				"broken": failing(engine.Server),
+			}
+			dir := t.TempDir()
+			for file, src := range map[string]string{"inc.yaml": "do: x\nfinally: {do: act}", "quick.yaml": "do: x\nfinally: {do: x}"} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(src), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g, diagnostics := language(leaves).Parse("p.yaml", dir, []byte(tt.src))
+			if g == nil {
+				t.Fatal(diagnostics)
+			}
+			l := &log{}
+			result, err := engine.Run(ctx, g, nil, engine.WithListener(l.hear))
+			if err == nil || string(result.Status) != tt.status || err.Error() != tt.want || strings.Contains(l.String(), "never") {
+				t.Errorf("got %s and %v, want %s and %s\n%s", result.Status, err, tt.status, tt.want, l)
+			}
+			if z, ok := result.Nodes["z"]; ok && z.Status != "cancelled" {
+				t.Errorf("what ran finally was %s", z.Status)
+			}
+			if y, ok := result.Nodes["y"]; ok && y.Status != "completed" {
+				t.Errorf("what ran finally was %s", y.Status)
+			}
+		})
+	}
+}
+
 // Many runs share a graph; none sees anything of another.
 func TestRunsShareAGraph(t *testing.T) {
 	graph := compile(t, nil, "seq: [{name: a, set: input}, {all: [{name: b, set: steps.a.output}, {do: x}]}, {set: 'string(steps.a.output) + string(steps.b.output)'}]")

@@ -41,10 +41,13 @@ func (f *file) run(up *Visit, m *realm) (any, *Error) {
 	return out, nil
 }
 
-// finally runs the node that is to run last whatever happened, within bounds of its own.
+// finally runs the node that is to run last whatever happened, within bounds of its own: only the
+// caller can stop it, and one who had stopped the run before leaves it its time.
 func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
-	r := up.run
-	outer := r.rt.Detached(up.realm.outer, noDeadline)
+	r, outer := up.run, up.realm.outer
+	if err != nil && outer.Cause() != nil {
+		outer = r.rt.Detached(outer, noDeadline)
+	}
 	m := &realm{run: r, outer: outer, scope: r.rt.Scope(outer, r.rt.Now().Add(finallyTime)),
 		late: Errorf(Timeout, "it did not end within the %s that finally has", finallyTime)}
 	defer m.scope.Stop(nil)
