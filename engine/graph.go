@@ -84,6 +84,7 @@ type vertex struct {
 	when      *spec.Expr
 	continues bool
 	forgets   bool // entered anew, it forgets the names below it: its own rounds keep them
+	forks     bool // where it fails, it forgets them, too
 	timeout   time.Duration
 	retry     Retry
 	least     int      // steps, if nothing fails
@@ -232,6 +233,8 @@ func (g *Graph) link(u *unit, vx *vertex) {
 			vx.catch = child
 		case spec.Repeated, spec.AlongEdges:
 			vx.forgets = true
+		case spec.Together:
+			vx.forks = true
 		}
 	}
 	for _, f := range vx.kind.Fields {

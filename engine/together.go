@@ -64,7 +64,8 @@ type pool struct {
 	workers int
 	ready   []*task // given by Next, not started
 	waiting []*task // ended and on their way to being kept, in the order of their numbers
-	losers  []*task // whose results nobody may see
+	losers  []span  // results that nobody may see: of jobs that were stopped, or heard too late
+	failed  []span  // of those that failed or were skipped: losers where others were enough
 	verdict error   // of Ended
 	first   *Error  // the verdict, where it is a job's failure and no more
 	stopped *Error  // of a job that was stopped
@@ -74,6 +75,14 @@ type task struct {
 	job     Job
 	visit   *Visit
 	outcome Outcome
+}
+
+// addTo adds the slots of the named results, unless they are the task's own.
+func (t *task) addTo(slots []span) []span {
+	if t.job.IsItem || t.job.Names != nil {
+		return slots
+	}
+	return append(slots, t.visit.vx.slots)
 }
 
 // work runs one job after another until there is none left to start.
@@ -204,13 +213,16 @@ func (p *pool) hear(until *task) {
 			if p.stopped == nil {
 				p.stopped = t.outcome.Err
 			}
-			p.losers = append(p.losers, t)
+			p.losers = t.addTo(p.losers)
 		case p.verdict != nil:
-			p.losers = append(p.losers, t)
+			p.losers = t.addTo(p.losers)
 			if failed := t.outcome.Err; p.first != nil && failed.before(p.first) { // its siblings took long to stop
 				p.first, p.verdict = failed, failed
 			}
 		default:
+			if t.outcome.Err != nil || t.outcome.Skipped {
+				p.failed = t.addTo(p.failed)
+			}
 			if err := p.guard(func() error { return p.jobs.Ended(t.job, t.outcome) }); err != nil {
 				p.decide(err)
 				if failed := t.outcome.Err; failed != nil && p.verdict == error(failed) {
@@ -270,20 +282,20 @@ func (p *pool) replay() {
 	}
 }
 
-// result is what the whole came to. Results of what failed, or lost, are forgotten: which they are depends on time.
+// result is what the whole came to. Results of what lost are forgotten: which they are depends on time.
 func (p *pool) result() error {
 	v := p.v
 	if p.verdict != nil && !errors.Is(p.verdict, ErrEnough) {
-		v.frame.forget(v.vx.below())
 		return p.verdict
 	}
 	if stopped := v.stopped(); stopped != nil {
 		return stopped
 	}
-	for _, t := range p.losers {
-		if !t.job.IsItem && t.job.Names == nil {
-			v.frame.forget(t.visit.vx.slots)
-		}
+	if p.verdict != nil {
+		p.losers = append(p.losers, p.failed...)
+	}
+	for _, slots := range p.losers {
+		v.frame.forget(slots)
 	}
 	if p.verdict == nil && p.stopped != nil {
 		return p.stopped

@@ -168,6 +168,9 @@ func (v *Visit) perform() (any, *Error) {
 	due := v.kept.Cursor != nil && v.kept.Cursor.Caught != nil
 	if !due {
 		out, err := v.body()
+		if err != nil && v.vx.forks { // which branches had ended by then depends on time
+			v.frame.forget(v.vx.below())
+		}
 		if err == nil || err.stops() || v.vx.catch == nil && !v.vx.continues {
 			return out, err
 		}
