@@ -133,7 +133,11 @@ func asError(err error, otherwise ErrorKind) *Error {
 	}
 	var x *spec.EvalError
 	if errors.As(err, &x) {
-		return &Error{Kind: Expression, Message: x.Message, Pos: x.Pos}
+		kind := Expression
+		if x.Limit {
+			kind = Limit
+		}
+		return &Error{Kind: kind, Message: x.Message, Pos: x.Pos}
 	}
 	return &Error{Kind: otherwise, Message: err.Error(), cause: err}
 }

@@ -27,6 +27,7 @@ func TestLimits(t *testing.T) {
 		"containers are no steps":        {"limits: {max_steps: 1}\nseq: [{seq: [{all: [{set: 1}]}]}]", 1, ""},
 		"retries are one step":           {"limits: {max_steps: 1}\ndo: broken\nretry: {max_attempts: 3, delay: 0s}\ncatch: {seq: [{when: false, set: 1}]}", 1, ""},
 		"never continued past":           {"limits: {max_steps: 1}\nseq: [{set: 1}, {set: 2, on_error: continue}]\ncatch: {set: 3}", 1, "p.yaml:2:17: /seq[1]: reached max_steps=1"},
+		"an expression's own bounds":     {"seq: [{set: 'reduce(1..99, #acc + #acc, \"ab\")'}]\ncatch: {set: 3}", 1, "p.yaml:1:13: /seq[0]: it takes more than 64 MiB"},
 		"a fan-out that cannot fit":      {"limits: {max_steps: 5}\nseq: [{set: 1}, {name: f, all: " + repeated("{seq: [{set: 1}, {set: 2}]}", 3) + "}]", 1, "f: needs at least 6 steps, and of max_steps=5 only 4 are left"},
 		"a fan-out that may fit":         {"limits: {max_steps: 2}\nall: [{set: 1}, {set: 1}, {when: false, set: 1}]", 2, ""},
 		"another file counts":            {"limits: {max_steps: 10}\nseq: [{set: 1}, {file: ten.yaml}]", 1, "needs at least 10 steps, and of max_steps=10 only 9 are left"},

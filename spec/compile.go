@@ -16,7 +16,6 @@ import (
 	exprc "github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
-	"github.com/expr-lang/expr/optimizer"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
@@ -24,21 +23,26 @@ import (
 
 // compiler turns the source of expressions into programs. It is the one place that knows expr-lang's stages: parsed
 // first, an expression says which names it reads, and only those are given types before it is checked.
-type compiler struct{ config *conf.Config }
-
-// impure are the builtins by which two runs could differ: the clock and the host's time zones.
-var impure = []string{"now", "date", "duration", "timezone"}
+type compiler struct {
+	config *conf.Config
+	called map[string]Function // by expressions: ours, and those in place of expr-lang's own
+	names  []string            // of all functions
+}
 
 func newCompiler() *compiler {
-	c := conf.CreateNew()
-	for _, name := range impure {
-		delete(c.Builtins, name)
-		c.Disabled[name] = true // the parser looks here
+	c := &compiler{config: conf.CreateNew(), called: map[string]Function{}}
+	for _, f := range builtin.Builtins {
+		if builtins[f.Name] == nil {
+			delete(c.config.Builtins, f.Name)
+			c.config.Disabled[f.Name] = true // the parser looks here
+		}
 	}
-	for _, f := range Functions() {
-		c.Functions[f.Name] = &builtin.Function{Name: f.Name, Func: f.call, Types: []reflect.Type{reflect.TypeOf(f.signature).Elem()}}
+	for _, f := range slices.Concat(Functions(), overloads) {
+		c.called[f.Name] = f
+		c.config.Functions[f.Name] = &builtin.Function{Name: f.Name, Types: []reflect.Type{reflect.TypeOf(f.signature).Elem()}}
 	}
-	return &compiler{config: c}
+	c.names = append(slices.Sorted(maps.Keys(c.config.Functions)), slices.Sorted(maps.Keys(c.config.Builtins))...)
+	return c
 }
 
 // exprProblem says what is wrong with an expression.
@@ -47,31 +51,67 @@ type exprProblem struct {
 	syntax        bool
 }
 
+// program is a compiled expression.
+type program struct {
+	code   *vm.Program
+	spends bool // it finds its budget under [budgetName]
+	kept   bool // its value is a part of what it reads
+}
+
 // compile checks an expression within a scope and notes there what it reads.
-func (c *compiler) compile(src string, s *scope) (*vm.Program, Type, *exprProblem) {
+func (c *compiler) compile(src string, s *scope) (p program, typ Type, problem *exprProblem) {
+	defer func() {
+		switch r := recover(); r.(type) {
+		case nil:
+		case tooMany:
+			problem = &exprProblem{message: "the expression is too large: comparisons of three and ?: within one another multiply"}
+		default: // expr-lang's, over a source that it did not expect
+			problem = &exprProblem{message: "this is no expression: " + explain(fmt.Errorf("%v", r)), syntax: true}
+		}
+	}()
+	if problem := tooBig(src); problem != nil {
+		return p, Any, problem
+	}
 	c.config.WithEnv(types.Map{}) // names are functions or variables, nothing of an earlier expression
 	tree, err := parser.ParseWithConfig(src, c.config)
 	if err != nil {
-		return nil, Any, c.syntaxProblem(src, err, s)
+		return p, Any, c.syntaxProblem(src, err, s)
+	}
+	r := refused{functions: c.called}
+	if ast.Walk(&tree.Node, &r); r.problem != nil {
+		return p, Any, r.problem
 	}
 	env, problem := c.env(tree.Node, s)
 	if problem != nil {
-		return nil, Any, problem
+		return p, Any, problem
 	}
 	c.config.WithEnv(env.types)
 	if _, err := exprcheck.Check(tree, c.config); err != nil {
-		return nil, Any, typeProblem(err, env.known)
+		return p, Any, typeProblem(err, env.known)
 	}
 	ast.Walk(&tree.Node, loose{})
-	typ := typeOfNature(tree.Node.Nature())
-	if err := optimizer.Optimize(&tree.Node, c.config); err != nil {
-		return nil, Any, typeProblem(err, nil)
+	typ = typeOfNature(tree.Node.Nature())
+	p.kept = isPath(tree.Node)
+	g := guard{functions: c.called, weights: map[*ast.PredicateNode]weight{}}
+	ast.Walk(&tree.Node, &g)
+	p.spends = g.spends
+	if p.code, err = exprc.Compile(tree, c.config); err != nil {
+		return p, Any, typeProblem(err, nil)
 	}
-	program, err := exprc.Compile(tree, c.config)
-	if err != nil {
-		return nil, Any, typeProblem(err, nil)
+	return p, typ, nil
+}
+
+// isPath tells whether an expression only names a part of what it reads.
+func isPath(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return true
+	case *ast.MemberNode:
+		return isLiteral(n.Property) && isPath(n.Node)
+	case *ast.ChainNode:
+		return isPath(n.Node)
 	}
-	return program, typ, nil
+	return false
 }
 
 // environment is what one expression reads, with its types.
@@ -92,7 +132,7 @@ func (c *compiler) env(root ast.Node, s *scope) (*environment, *exprProblem) {
 		case m.callees[id] && (function || c.config.Builtins[name] != nil), m.lets[name]:
 			continue
 		case m.callees[id]:
-			return nil, &exprProblem{message: fmt.Sprintf("there is no function %s%s", name, DidYouMean(name, c.functions()))}
+			return nil, &exprProblem{message: fmt.Sprintf("there is no function %s%s", name, DidYouMean(name, c.names))}
 		case name == "steps" && !m.bases[id]:
 			return nil, &exprProblem{message: "steps needs the name of a node: steps.NAME.output"}
 		case name == "steps":
@@ -128,10 +168,6 @@ func (c *compiler) env(root ast.Node, s *scope) (*environment, *exprProblem) {
 		env.types["steps"] = steps
 	}
 	return env, nil
-}
-
-func (c *compiler) functions() []string {
-	return append(slices.Sorted(maps.Keys(c.config.Functions)), slices.Sorted(maps.Keys(c.config.Builtins))...)
 }
 
 // mentioned gathers the names in an expression. Children are visited before their parents.
@@ -214,8 +250,8 @@ func (c *compiler) syntaxProblem(src string, err error, s *scope) *exprProblem {
 		code = code[:i] // a text that does not end
 	}
 	for _, m := range called.FindAllStringSubmatch(code, -1) {
-		if known := c.functions(); !slices.Contains(known, m[1]) {
-			return &exprProblem{message: fmt.Sprintf("there is no function %s%s", m[1], DidYouMean(m[1], known))}
+		if !slices.Contains(c.names, m[1]) {
+			return &exprProblem{message: fmt.Sprintf("there is no function %s%s", m[1], DidYouMean(m[1], c.names))}
 		}
 	}
 	p := &exprProblem{message: "this is no expression: " + explain(err), syntax: true}

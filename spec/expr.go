@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -26,6 +28,8 @@ type Expr struct {
 	source string // of code and templates
 	typ    Type
 	root   term
+	spends bool     // a part of it needs a budget
+	kept   bool     // its value is a part of what it reads
 	names  []string // what it reads, sorted, steps left out
 	steps  []string // the steps that it reads, sorted
 }
@@ -110,24 +114,17 @@ func (x *Expr) Prefix() (text string, whole bool) {
 type EvalError struct {
 	Pos     Pos
 	Message string
+	Limit   bool // it reached a bound on what an expression may take
 }
 
 func (e *EvalError) Error() string { return e.Message }
 
-// Eval works out the value, canonical. Its error is an [*EvalError].
-func (x *Expr) Eval(env Env) (any, error) {
+// Eval works out the value, canonical. It takes at most what docs/expressions.md says. Its error is an [*EvalError].
+func (x *Expr) Eval(env Env) (v any, err error) {
 	if c, ok := x.root.(constant); ok {
 		return c.value, nil
 	}
-	vars, whole := env.(Values)
-	if !whole {
-		vars = Collect(env, x.names, x.steps)
-	}
-	v, err := x.root.eval(vars)
-	if err != nil {
-		return nil, x.fail(err)
-	}
-	if v, err = Canonical(v); err != nil {
+	if v, err = x.eval(env); err != nil {
 		return nil, x.fail(err)
 	}
 	if !x.want.admits(v) {
@@ -136,34 +133,83 @@ func (x *Expr) Eval(env Env) (any, error) {
 	return v, nil
 }
 
+func (x *Expr) eval(env Env) (any, error) {
+	e := &evaluation{vars: x.vars(env)}
+	if x.spends {
+		e.budget = newBudget()
+		e.vars[budgetName] = e.budget
+	}
+	v, err := x.root.eval(e)
+	switch {
+	case err != nil:
+		return nil, err
+	case x.kept:
+		return Canonical(v)
+	}
+	return bounded(v)
+}
+
+// vars are what the parts of the expression read, in a map of their own where they find a budget in it too.
+func (x *Expr) vars(env Env) map[string]any {
+	vars, whole := env.(Values)
+	switch {
+	case !whole:
+		vars = Collect(env, x.names, x.steps)
+	case x.spends:
+		vars = maps.Clone(vars)
+	}
+	if vars == nil && x.spends {
+		vars = Values{}
+	}
+	return vars
+}
+
+// bounded makes a value canonical that is not larger than a value may be.
+func bounded(v any) (any, error) {
+	c := canon{left: maxResult, depth: maxLevels, full: errResult}
+	return c.value(v)
+}
+
 // fail puts the place into an error, once.
 func (x *Expr) fail(err error) error {
 	var at *EvalError
 	if errors.As(err, &at) {
 		return at
 	}
-	return &EvalError{x.Pos, err.Error()}
+	return evalError(x.Pos, err, err.Error())
+}
+
+func evalError(at Pos, err error, message string) *EvalError {
+	var limit *limitError
+	return &EvalError{at, message, errors.As(err, &limit)}
+}
+
+// evaluation is one working out of an [Expr].
+type evaluation struct {
+	vars   map[string]any
+	budget *budget
 }
 
 // term is a part of an [Expr].
 type term interface {
-	eval(vars map[string]any) (any, error)
+	eval(e *evaluation) (any, error)
 }
 
 type constant struct{ value any }
 
-func (c constant) eval(map[string]any) (any, error) { return c.value, nil }
+func (c constant) eval(*evaluation) (any, error) { return c.value, nil }
 
 // code is one compiled expression.
 type code struct {
-	pos     Pos
-	program *vm.Program
+	pos Pos
+	program
 }
 
-func (c code) eval(vars map[string]any) (any, error) {
-	v, err := vm.Run(c.program, vars)
+func (c code) eval(e *evaluation) (any, error) {
+	machine := vm.VM{MemoryBudget: math.MaxUint} // it counts entries; the budget knows how large they are
+	v, err := machine.Run(c.code, e.vars)
 	if err != nil {
-		return nil, &EvalError{c.pos, explain(err)}
+		return nil, evalError(c.pos, err, explain(err))
 	}
 	return v, nil
 }
@@ -174,19 +220,22 @@ type template struct {
 	insert func(before, text string) string // nil: as it is
 }
 
-func (t template) eval(vars map[string]any) (any, error) {
+func (t template) eval(e *evaluation) (any, error) {
 	var b strings.Builder
 	for _, part := range t.parts {
-		v, err := part.eval(vars)
-		if err == nil {
-			v, err = Canonical(v)
-		}
+		v, err := part.eval(e)
 		if err != nil {
+			return nil, err
+		}
+		if v, err = bounded(v); err != nil {
 			return nil, err
 		}
 		s := AsText(v)
 		if _, literal := part.(constant); t.insert != nil && !literal {
 			s = t.insert(b.String(), s)
+		}
+		if b.Len()+len(s) > maxResult {
+			return nil, errResult
 		}
 		b.WriteString(s)
 	}
@@ -195,11 +244,11 @@ func (t template) eval(vars map[string]any) (any, error) {
 
 type listTerm []term
 
-func (l listTerm) eval(vars map[string]any) (any, error) {
+func (l listTerm) eval(e *evaluation) (any, error) {
 	out := make([]any, len(l))
 	for i, part := range l {
 		var err error
-		if out[i], err = part.eval(vars); err != nil {
+		if out[i], err = part.eval(e); err != nil {
 			return nil, err
 		}
 	}
@@ -211,10 +260,10 @@ type objectTerm struct {
 	parts []term
 }
 
-func (o objectTerm) eval(vars map[string]any) (any, error) {
+func (o objectTerm) eval(e *evaluation) (any, error) {
 	out := make(map[string]any, len(o.keys))
 	for i, part := range o.parts {
-		v, err := part.eval(vars)
+		v, err := part.eval(e)
 		if err != nil {
 			return nil, err
 		}
@@ -224,23 +273,25 @@ func (o objectTerm) eval(vars map[string]any) (any, error) {
 }
 
 // compile makes the expression ready to run, within what a scope lets it read.
-func (x *Expr) compile(c *compiler, s *scope) {
+func (x *Expr) compile(with *compiler, s *scope) {
 	s.reads = reads{}
 	switch x.form {
 	case codeForm:
-		x.root, x.typ = x.code(c, s, x.tree.text, x.tree.start(x.lines))
+		x.root, x.typ = x.code(with, s, x.tree.text, x.tree.start(x.lines))
 	case templateForm:
-		x.root, x.typ = x.template(c, s, x.tree)
+		x.root, x.typ = x.template(with, s, x.tree)
 	case dataForm:
-		x.root, x.typ = x.data(c, s, x.tree), typeOfData(x.tree)
+		x.root, x.typ = x.data(with, s, x.tree), typeOfData(x.tree)
 	}
+	c, whole := x.root.(code)
+	x.kept = whole && c.kept
 	x.names, x.steps = s.reads.sorted()
 	x.source = x.tree.text
 	x.tree, x.lines = nil, nil
 }
 
 func (x *Expr) code(c *compiler, s *scope, src string, at Pos) (term, Type) {
-	program, typ, problem := c.compile(src, s)
+	p, typ, problem := c.compile(src, s)
 	if problem == nil && !fits(typ, x.want) {
 		problem = &exprProblem{message: fmt.Sprintf("%s must give %s, not %s", x.under[len(x.under)-1].Name, x.want, typ)}
 	}
@@ -252,7 +303,8 @@ func (x *Expr) code(c *compiler, s *scope, src string, at Pos) (term, Type) {
 		s.report(at, problem.hint, problem.message)
 		return constant{}, Any
 	}
-	return code{at, program}, typ
+	x.spends = x.spends || p.spends
+	return code{at, p}, typ
 }
 
 func fits(typ, want Type) bool {

@@ -73,16 +73,17 @@ func TestExpressionsFail(t *testing.T) {
 		input any
 		want  string
 	}{
-		"nil in join":          {"join(input)", []any{"a", nil}, "compact"},
-		"number in join":       {"join(input)", []any{"a", int64(1)}, "map(list, string(#))"},
-		"lists of two lengths": {"zip(input, [1])", []any{}, "one length, not 0 and 1"},
-		"no pairs":             {"to_map(input)", []any{int64(1)}, "[key, value] pairs"},
-		"broken JSON":          {"parse_json(input)", "{", "parse_json: it is not JSON"},
-		"negative length":      {"truncate(input, -1)", "a", "at least 0"},
-		"what has no fields":   {"input.a", int64(1), "cannot fetch a"},
-		"a field of a text":    {"input.a", "x", "found a text where an object is needed"},
-		"keys of a text":       {"keys(input)", "x", `keys needs an object, not "x"`},
-		"infinity":             {"1 / input", int64(0), "JSON"},
+		"nil in join":           {"join(input)", []any{"a", nil}, "compact"},
+		"number in join":        {"join(input)", []any{"a", int64(1)}, "map(list, string(#))"},
+		"lists of two lengths":  {"zip(input, [1])", []any{}, "one length, not 0 and 1"},
+		"no pairs":              {"to_map(input)", []any{int64(1)}, "[key, value] pairs"},
+		"broken JSON":           {"parse_json(input)", "{", "parse_json: it is not JSON"},
+		"negative length":       {"truncate(input, -1)", "a", "at least 0"},
+		"what has no fields":    {"input.a", int64(1), "cannot fetch a"},
+		"a field of a text":     {"input.a", "x", "found a text where an object is needed"},
+		"keys of a text":        {"keys(input)", "x", `keys needs an object, not "x"`},
+		"infinity":              {"1 / input", int64(0), "1 / 0 is +Inf, which is not a number that JSON has"},
+		"a long text as a list": {"join(input)", strings.Repeat("x", 10_000), `join needs a list, not "xxx`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,27 +16,28 @@ type Function struct {
 	Summary string
 
 	signature any // a pointer to a func whose type the checker uses
-	call      func(args ...any) (any, error)
+	most      int // arguments, where the signature leaves that open
+	call      func(b *budget, args []any) (any, error)
 }
 
 // Functions are flowrun's own functions for expressions. Each is pure: the same arguments give the same value.
 func Functions() []Function {
 	return []Function{
-		{"json", "json(x)", "x as compact JSON with sorted keys", new(func(any) string), textOf(AsJSON)},
-		{"parse_json", "parse_json(s)", "the value that the JSON text s holds", new(func(string) any), parseJSON},
-		{"zip", "zip(a, b)", "a list of pairs from two lists of one length", new(func([]any, []any) []any), zip},
-		{"to_map", "to_map(pairs)", "an object from a list of [key, value] pairs; the last of equal keys wins", new(func([]any) map[string]any), toMap},
-		{"truncate", "truncate(s, n)", "at most n characters of the text s, the last an … where it was cut", new(func(string, int) string), truncate},
-		{"compact", "compact(list)", "the list without its nils", new(func([]any) []any), compact},
-		{"votes", "votes(list)", "the different values as {value, count}, the most frequent first, equal counts in the order met; nils do not vote", new(func([]any) []any), votes},
-		{"join", "join(list, separator)", "the texts of a list as one text; the separator may be left out", new(func([]any, ...string) string), join},
-		{"string", "string(x)", "x as text: a text as it is, anything else as JSON", new(func(any) string), textOf(AsText)},
-		{"split", "split(s, separator)", "the parts of the text s as a list", new(func(string, string) []any), split},
-		{"keys", "keys(object)", "the keys, sorted", new(func(any) []any), keys},
-		{"values", "values(object)", "the values in the order of their sorted keys", new(func(any) []any), values},
-		{"toPairs", "toPairs(object)", "a list of [key, value] pairs in the order of the sorted keys", new(func(any) []any), toPairs},
-		{"toJSON", "toJSON(x)", "the same as json(x)", new(func(any) string), textOf(AsJSON)},
-		{"fromJSON", "fromJSON(s)", "the same as parse_json(s)", new(func(string) any), parseJSON},
+		{Name: "json", Usage: "json(x)", Summary: "x as compact JSON with sorted keys", signature: new(func(any) string), call: toJSON},
+		{Name: "parse_json", Usage: "parse_json(s)", Summary: "the value that the JSON text s holds", signature: new(func(string) any), call: parseJSON},
+		{Name: "zip", Usage: "zip(a, b)", Summary: "a list of pairs from two lists of one length", signature: new(func([]any, []any) []any), call: zip},
+		{Name: "to_map", Usage: "to_map(pairs)", Summary: "an object from a list of [key, value] pairs; the last of equal keys wins", signature: new(func([]any) map[string]any), call: toMap},
+		{Name: "truncate", Usage: "truncate(s, n)", Summary: "at most n characters of the text s, the last an … where it was cut", signature: new(func(string, int) string), call: truncate},
+		{Name: "compact", Usage: "compact(list)", Summary: "the list without its nils", signature: new(func([]any) []any), call: compact},
+		{Name: "votes", Usage: "votes(list)", Summary: "the different values as {value, count}, the most frequent first, equal counts in the order met; nils do not vote", signature: new(func([]any) []any), call: votes},
+		{Name: "join", Usage: "join(list, separator)", Summary: "the texts of a list as one text; the separator may be left out", signature: new(func([]any, ...string) string), call: join, most: 2},
+		{Name: "string", Usage: "string(x)", Summary: "x as text: a text as it is, anything else as JSON", signature: new(func(any) string), call: toText},
+		{Name: "split", Usage: "split(s, separator)", Summary: "the parts of the text s as a list", signature: new(func(string, string) []any), call: split},
+		{Name: "keys", Usage: "keys(object)", Summary: "the keys, sorted", signature: new(func(any) []any), call: keys},
+		{Name: "values", Usage: "values(object)", Summary: "the values in the order of their sorted keys", signature: new(func(any) []any), call: values},
+		{Name: "toPairs", Usage: "toPairs(object)", Summary: "a list of [key, value] pairs in the order of the sorted keys", signature: new(func(any) []any), call: toPairs},
+		{Name: "toJSON", Usage: "toJSON(x)", Summary: "the same as json(x)", signature: new(func(any) string), call: toJSON},
+		{Name: "fromJSON", Usage: "fromJSON(s)", Summary: "the same as parse_json(s)", signature: new(func(string) any), call: parseJSON},
 	}
 }
 
@@ -51,38 +52,47 @@ func argument[T any](name, want string, args []any, i int) (T, error) {
 
 // brief is an argument for a message.
 func brief(v any) string {
-	c, err := Canonical(v)
-	if err != nil {
-		return err.Error()
+	if s, ok := v.(string); ok {
+		return quote(s)
 	}
-	return show(c)
+	c := canon{left: briefSize, depth: maxLevels, full: errMemory}
+	value, err := c.value(v)
+	if err != nil {
+		return kindOf(v)
+	}
+	return show(value)
 }
 
-func list(name string, args []any, i int) ([]any, error) {
+// briefSize is what a value may take to be shown in a message.
+const briefSize = 4 << 10
+
+func (b *budget) listArgument(name string, args []any, i int) ([]any, error) {
 	if l, ok := args[i].([]any); ok {
+		b.step(int64(len(l)))
 		return l, nil
 	}
-	if c, err := Canonical(args[i]); err == nil { // ranges are lists of Go ints
-		if l, ok := c.([]any); ok {
-			return l, nil
-		}
+	n := length(args[i])
+	if n < 0 {
+		return argument[[]any](name, "a list", args, i)
 	}
-	return argument[[]any](name, "a list", args, i)
+	b.list(n)
+	out := make([]any, 0, n)
+	for v := range items(args[i]) { // ranges are lists of Go ints
+		out = append(out, v)
+	}
+	return out, nil
 }
 
-func textOf(f func(any) string) func(...any) (any, error) {
-	return func(args ...any) (any, error) {
-		v, err := Canonical(args[0])
-		if err != nil {
-			return nil, err
-		}
-		return f(v), nil
-	}
-}
+func toJSON(b *budget, args []any) (any, error) { return b.json(args[0]), nil }
 
-func parseJSON(args ...any) (any, error) {
+func toText(b *budget, args []any) (any, error) { return b.text(args[0]), nil }
+
+func parseJSON(b *budget, args []any) (any, error) {
 	s, err := argument[string]("parse_json", "a text", args, 0)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.payJSON(s); err != nil {
 		return nil, err
 	}
 	v, err := ParseJSON(s)
@@ -92,46 +102,72 @@ func parseJSON(args ...any) (any, error) {
 	return v, nil
 }
 
-func zip(args ...any) (any, error) {
-	a, err := list("zip", args, 0)
+// payJSON pays for the values that a JSON text holds, before they are made.
+func (b *budget) payJSON(s string) error {
+	b.read(s)
+	b.take(int64(len(s)))
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			i = endOfText(s, i)
+		case '[', '{':
+			if depth++; depth > maxLevels {
+				return errDepth
+			}
+			b.list(2)
+			if s[i] == '{' {
+				b.take(mapSize)
+			}
+		case ']', '}':
+			depth--
+		case ',', ':':
+			b.list(2)
+		}
+	}
+	return nil
+}
+
+func zip(b *budget, args []any) (any, error) {
+	first, err := b.listArgument("zip", args, 0)
 	if err != nil {
 		return nil, err
 	}
-	b, err := list("zip", args, 1)
+	second, err := b.listArgument("zip", args, 1)
 	if err != nil {
 		return nil, err
 	}
-	if len(a) != len(b) {
-		return nil, fmt.Errorf("zip needs two lists of one length, not %d and %d", len(a), len(b))
+	if len(first) != len(second) {
+		return nil, fmt.Errorf("zip needs two lists of one length, not %d and %d", len(first), len(second))
 	}
-	out := make([]any, len(a))
-	for i := range a {
-		out[i] = []any{a[i], b[i]}
+	b.list(4 * len(first))
+	out := make([]any, len(first))
+	for i := range first {
+		out[i] = []any{first[i], second[i]}
 	}
 	return out, nil
 }
 
-func toMap(args ...any) (any, error) {
-	pairs, err := list("to_map", args, 0)
+func toMap(b *budget, args []any) (any, error) {
+	pairs, err := b.listArgument("to_map", args, 0)
 	if err != nil {
 		return nil, err
 	}
+	b.list(3 * len(pairs))
 	out := make(map[string]any, len(pairs))
 	for i, p := range pairs {
 		pair, ok := p.([]any)
 		if !ok || len(pair) != 2 {
 			return nil, fmt.Errorf("to_map needs [key, value] pairs; entry %d is %s", i, brief(p))
 		}
-		key, err := Canonical(pair[0])
-		if err != nil {
-			return nil, err
-		}
-		out[AsText(key)] = pair[1]
+		key := b.text(pair[0])
+		b.read(key)
+		out[key] = pair[1]
 	}
 	return out, nil
 }
 
-func truncate(args ...any) (any, error) {
+func truncate(b *budget, args []any) (any, error) {
 	s, err := argument[string]("truncate", "a text", args, 0)
 	if err != nil {
 		return nil, err
@@ -141,20 +177,28 @@ func truncate(args ...any) (any, error) {
 	if !ok || n < 0 {
 		return nil, fmt.Errorf("truncate needs a whole number of at least 0, not %s", brief(args[1]))
 	}
+	b.read(s)
 	if int64(utf8.RuneCountInString(s)) <= n {
 		return s, nil
 	}
 	if n == 0 {
 		return "", nil
 	}
-	return string([]rune(s)[:n-1]) + "…", nil
+	for i := range s {
+		if n--; n == 0 {
+			b.take(int64(i))
+			return s[:i] + "…", nil
+		}
+	}
+	return s, nil
 }
 
-func compact(args ...any) (any, error) {
-	l, err := list("compact", args, 0)
+func compact(b *budget, args []any) (any, error) {
+	l, err := b.listArgument("compact", args, 0)
 	if err != nil {
 		return nil, err
 	}
+	b.list(len(l))
 	out := make([]any, 0, len(l))
 	for _, v := range l {
 		if v != nil {
@@ -164,8 +208,8 @@ func compact(args ...any) (any, error) {
 	return out, nil
 }
 
-func votes(args ...any) (any, error) {
-	l, err := list("votes", args, 0)
+func votes(b *budget, args []any) (any, error) {
+	l, err := b.listArgument("votes", args, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -176,16 +220,13 @@ func votes(args ...any) (any, error) {
 	var all []*vote
 	met := map[string]*vote{}
 	for _, v := range l {
-		c, err := Canonical(v)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
+		if v == nil {
 			continue
 		}
-		key := AsJSON(c)
+		key := b.json(v)
 		if met[key] == nil {
-			met[key] = &vote{value: c}
+			b.take(2 * mapSize)
+			met[key] = &vote{value: v}
 			all = append(all, met[key])
 		}
 		met[key].count++
@@ -198,8 +239,8 @@ func votes(args ...any) (any, error) {
 	return out, nil
 }
 
-func join(args ...any) (any, error) {
-	l, err := list("join", args, 0)
+func join(b *budget, args []any) (any, error) {
+	l, err := b.listArgument("join", args, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +250,8 @@ func join(args ...any) (any, error) {
 			return nil, err
 		}
 	}
+	b.list(len(l))
+	b.take(times(len(l), len(separator)))
 	texts := make([]string, len(l))
 	for i, v := range l {
 		s, ok := v.(string)
@@ -218,39 +261,37 @@ func join(args ...any) (any, error) {
 		case !ok:
 			return nil, fmt.Errorf("join needs texts and entry %d is %s: make them texts with join(map(list, string(#)), ...)", i, brief(v))
 		}
+		b.take(int64(len(s)))
 		texts[i] = s
 	}
 	return strings.Join(texts, separator), nil
 }
 
-func split(args ...any) (any, error) {
-	s, err := argument[string]("split", "a text", args, 0)
+func split(b *budget, args []any) (any, error) {
+	n, err := pieces(b, "split", args)
 	if err != nil {
 		return nil, err
 	}
-	separator, err := argument[string]("split", "a text as separator", args, 1)
-	if err != nil {
-		return nil, err
-	}
-	parts := []any{}
-	for part := range strings.SplitSeq(s, separator) {
+	parts := make([]any, 0, n+1)
+	for part := range strings.SplitSeq(args[0].(string), args[1].(string)) {
 		parts = append(parts, part)
 	}
 	return parts, nil
 }
 
 // entries are the keys of an object, sorted, with the object itself.
-func entries(name string, args []any) ([]string, map[string]any, error) {
-	v, err := Canonical(args[0]) // groups are maps of other keys
-	if err != nil {
+func (b *budget) entries(name string, args []any) ([]string, map[string]any, error) {
+	object, ok := b.object(args[0])
+	if !ok {
+		_, err := argument[map[string]any](name, "an object", args, 0)
 		return nil, nil, err
 	}
-	object, err := argument[map[string]any](name, "an object", []any{v}, 0)
-	return slices.Sorted(maps.Keys(object)), object, err
+	b.list(3 * len(object))
+	return slices.SortedFunc(maps.Keys(object), b.less), object, nil
 }
 
-func keys(args ...any) (any, error) {
-	sorted, _, err := entries("keys", args)
+func keys(b *budget, args []any) (any, error) {
+	sorted, _, err := b.entries("keys", args)
 	out := make([]any, len(sorted))
 	for i, k := range sorted {
 		out[i] = k
@@ -258,8 +299,8 @@ func keys(args ...any) (any, error) {
 	return out, err
 }
 
-func values(args ...any) (any, error) {
-	sorted, object, err := entries("values", args)
+func values(b *budget, args []any) (any, error) {
+	sorted, object, err := b.entries("values", args)
 	out := make([]any, len(sorted))
 	for i, k := range sorted {
 		out[i] = object[k]
@@ -267,8 +308,8 @@ func values(args ...any) (any, error) {
 	return out, err
 }
 
-func toPairs(args ...any) (any, error) {
-	sorted, object, err := entries("toPairs", args)
+func toPairs(b *budget, args []any) (any, error) {
+	sorted, object, err := b.entries("toPairs", args)
 	out := make([]any, len(sorted))
 	for i, k := range sorted {
 		out[i] = []any{k, object[k]}

@@ -29,7 +29,7 @@ func (s *scope) name(name string) (Type, *exprProblem) {
 	if hint := s.elsewhere(name); hint != "" {
 		return Any, &exprProblem{message: "unknown name " + name, hint: hint}
 	}
-	words := append(sortedNames(known), s.load.compiler.functions()...)
+	words := append(sortedNames(known), s.load.compiler.names...)
 	if near := nearest(name, append(words, "steps")); near != "" {
 		return Any, &exprProblem{message: fmt.Sprintf("unknown name %s, did you mean %q?", name, near)}
 	}
@@ -216,6 +216,9 @@ var (
 
 // hyphen explains what goes wrong where an expression names a node by a word with a hyphen; nil where it does not.
 func (s *scope) hyphen(src string) *exprProblem {
+	if len(src) > maxSource {
+		return nil
+	}
 	m := hyphenated.FindStringSubmatch(texts.ReplaceAllString(src, `""`))
 	if m == nil {
 		return nil

@@ -64,13 +64,9 @@ func literalPrefix(parts []part) (prefix string, whole bool) {
 func closing(s string) int {
 	depth := 0
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
+		switch s[i] {
 		case '"', '\'', '`':
-			for i++; i < len(s) && s[i] != c; i++ {
-				if s[i] == '\\' && c != '`' {
-					i++
-				}
-			}
+			i = endOfText(s, i)
 		case '{':
 			depth++
 		case '}':

@@ -20,26 +20,76 @@ import (
 // went through a file or a wire. Values are shared and must not be changed; a part of v that is canonical already is
 // not copied. NaN, infinities and what is no JSON are errors.
 func Canonical(v any) (any, error) {
-	switch v := v.(type) {
+	c := canon{left: math.MaxInt64, depth: math.MaxInt}
+	return c.value(v)
+}
+
+// canon makes values canonical, within bounds.
+type canon struct {
+	left   int64       // bytes that values may still take: valueSize each, and their texts and keys
+	depth  int         // levels that they may still nest
+	escape bool        // texts count as they are in JSON
+	full   *limitError // where nothing is left
+}
+
+func (c *canon) value(whole any) (any, error) {
+	if c.left -= valueSize; c.left < 0 {
+		return nil, c.full
+	}
+	switch v := whole.(type) {
 	case nil, bool, int64:
-		return v, nil
+		return whole, nil
 	case string:
-		if !utf8.ValidString(v) {
-			return strings.ToValidUTF8(v, "\uFFFD"), nil
+		s, err := c.text(v)
+		if err == nil && s == v {
+			return whole, nil // as it is, for a text is copied when it becomes a value
 		}
-		return v, nil
+		return s, err
 	case int:
 		return int64(v), nil
 	case float64:
 		return canonicalFloat(v)
 	case json.Number:
 		return canonicalNumber(v)
-	case []any:
-		return canonicalList(v)
-	case map[string]any:
-		return canonicalObject(v)
 	}
-	return canonicalOther(reflect.ValueOf(v))
+	if c.depth == 0 {
+		return nil, errDepth
+	}
+	c.depth--
+	v, err := c.container(whole)
+	c.depth++
+	return v, err
+}
+
+func (c *canon) container(v any) (any, error) {
+	switch v := v.(type) {
+	case []any:
+		return c.list(v)
+	case map[string]any:
+		return c.object(v)
+	}
+	return c.other(reflect.ValueOf(v))
+}
+
+func (c *canon) text(s string) (string, error) {
+	c.left -= int64(len(s))
+	if c.escape {
+		for i := range len(s) {
+			switch {
+			case s[i] < ' ', s[i] == '"', s[i] == '\\':
+				c.left -= 5 // \u0000
+			case s[i] >= utf8.RuneSelf:
+				c.left -= 2 // a byte that is no UTF-8 becomes U+FFFD, which has three
+			}
+		}
+	}
+	if c.left < 0 {
+		return "", c.full
+	}
+	if !utf8.ValidString(s) {
+		return strings.ToValidUTF8(s, "\uFFFD"), nil
+	}
+	return s, nil
 }
 
 func canonicalFloat(f float64) (any, error) {
@@ -63,21 +113,21 @@ func canonicalNumber(n json.Number) (any, error) {
 	return canonicalFloat(f)
 }
 
-func canonicalList(list []any) (any, error) {
+func (c *canon) list(list []any) (any, error) {
 	if list == nil {
 		return []any{}, nil
 	}
 	var out []any // made when the first item changes
 	for i, item := range list {
-		c, err := Canonical(item)
+		v, err := c.value(item)
 		if err != nil {
 			return nil, err
 		}
-		if out == nil && !same(c, item) {
+		if out == nil && !same(v, item) {
 			out = append(make([]any, 0, len(list)), list[:i]...)
 		}
 		if out != nil {
-			out = append(out, c)
+			out = append(out, v)
 		}
 	}
 	if out != nil {
@@ -86,18 +136,21 @@ func canonicalList(list []any) (any, error) {
 	return list, nil
 }
 
-func canonicalObject(object map[string]any) (any, error) {
+func (c *canon) object(object map[string]any) (any, error) {
 	if object == nil {
 		return map[string]any{}, nil
 	}
 	var out map[string]any // made when the first member changes
 	for k, item := range object {
-		c, err := Canonical(item)
+		key, err := c.text(k)
 		if err != nil {
 			return nil, err
 		}
-		key := strings.ToValidUTF8(k, "\uFFFD")
-		if same(c, item) && key == k {
+		v, err := c.value(item)
+		if err != nil {
+			return nil, err
+		}
+		if same(v, item) && key == k {
 			continue
 		}
 		if out == nil {
@@ -109,7 +162,7 @@ func canonicalObject(object map[string]any) (any, error) {
 			}
 			delete(out, k)
 		}
-		out[key] = c
+		out[key] = v
 	}
 	if out == nil {
 		return object, nil
@@ -134,11 +187,14 @@ func same(a, b any) bool {
 	case int64:
 		b, ok := b.(int64)
 		return ok && a == b
+	case string:
+		b, ok := b.(string)
+		return ok && a == b
 	}
 	return a == b
 }
 
-func canonicalOther(v reflect.Value) (any, error) {
+func (c *canon) other(v reflect.Value) (any, error) {
 	switch v.Kind() {
 	case reflect.Int8, reflect.Int16, reflect.Int32:
 		return v.Int(), nil
@@ -151,20 +207,25 @@ func canonicalOther(v reflect.Value) (any, error) {
 		return canonicalFloat(v.Float())
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
+			if c.left -= int64(v.Len()); c.left < 0 {
+				return nil, c.full
+			}
 			break // bytes are text in JSON
+		}
+		if c.left < int64(v.Len()) {
+			return nil, c.full
 		}
 		out := make([]any, v.Len())
 		for i := range out {
-			c, err := Canonical(v.Index(i).Interface())
-			if err != nil {
+			var err error
+			if out[i], err = c.value(v.Index(i).Interface()); err != nil {
 				return nil, err
 			}
-			out[i] = c
 		}
 		return out, nil
 	case reflect.Map:
 		if v.Type() == reflect.TypeFor[map[any]any]() || v.Type() == reflect.TypeFor[map[any][]any]() {
-			return canonicalAnyMap(v)
+			return c.anyMap(v)
 		}
 	}
 	b, err := json.Marshal(v.Interface())
@@ -174,9 +235,9 @@ func canonicalOther(v reflect.Value) (any, error) {
 	return ParseJSON(string(b))
 }
 
-// canonicalAnyMap makes the keys text, as expressions that group by a number give them. Lists whose keys become the
-// same text, as 1 and "1" do, are joined, in an order that does not depend on the map's.
-func canonicalAnyMap(v reflect.Value) (any, error) {
+// anyMap makes the keys text, as expressions that group by a number give them. Lists whose keys become the same text, as
+// 1 and "1" do, are joined, in an order that does not depend on the map's.
+func (c *canon) anyMap(v reflect.Value) (any, error) {
 	type entry struct {
 		key, kind, raw string
 		value          any
@@ -184,11 +245,11 @@ func canonicalAnyMap(v reflect.Value) (any, error) {
 	var entries []entry
 	for it := v.MapRange(); it.Next(); {
 		k := it.Key().Interface()
-		key, err := Canonical(k)
+		key, err := c.value(k)
 		if err != nil {
 			return nil, err
 		}
-		value, err := Canonical(it.Value().Interface())
+		value, err := c.value(it.Value().Interface())
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ func TestCanonical(t *testing.T) {
 		"nil":                         {nil, nil},
 		"text":                        {"ä", "ä"},
 		"text that is not UTF-8":      {"a\xff", "a\uFFFD"},
+		"as long without being UTF-8": {[]any{"\xff\xff\xff"}, []any{"\uFFFD"}},
 		"int":                         {7, int64(7)},
 		"small ints":                  {[]any{int8(1), uint16(2), int32(3)}, []any{int64(1), int64(2), int64(3)}},
 		"integral float":              {2.0, int64(2)},
