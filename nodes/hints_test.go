@@ -31,7 +31,8 @@ func TestHints(t *testing.T) {
 		"index out of place":     {"set: index", "1:6: unknown name index; index is known inside for_each"},
 		"iteration out of place": {"set: iteration", "1:6: unknown name iteration; iteration is known inside loop"},
 		"status out of place":    {"set: status", "1:6: unknown name status; status is known inside finally"},
-		"results out of place":   {"set: results", "1:6: unknown name results; results is known inside merge"},
+		"results out of place":   {"set: results", "1:6: unknown name results; results is known inside merge of parallel or for_each"},
+		"items of a parallel":    {"parallel: [{set: 1}]\nmerge: items", "2:8: unknown name items; items is known inside merge of for_each"},
 		"item of another name":   {"for_each: [1]\nas: x\ndo: {set: item}", "3:11: unknown name item; item is called x here"},
 		"a param, none declared": {"set: params.x", "1:6: params.x is not declared; add it to the top of the file: params: {x: string}"},
 

@@ -54,6 +54,8 @@ func (l *Language) localsOf(name string) []string {
 			places = append(places, place)
 		}
 	}
+	var fields []string
+	kinds := map[string][]string{} // by field
 	for _, k := range l.Kinds {
 		nodes := slices.ContainsFunc(k.Fields, func(f Field) bool {
 			_, holds := standOf(f.Form)
@@ -62,10 +64,16 @@ func (l *Language) localsOf(name string) []string {
 		for _, f := range k.Fields {
 			if nodes {
 				add(k.Name, f)
-			} else {
-				add(f.Name, f)
+			} else if slices.ContainsFunc(f.Locals, func(l Local) bool { return l.Name == name }) {
+				if kinds[f.Name] == nil {
+					fields = append(fields, f.Name)
+				}
+				kinds[f.Name] = append(kinds[f.Name], k.Name)
 			}
 		}
+	}
+	for _, f := range fields {
+		places = append(places, f+" of "+oneOf(kinds[f]))
 	}
 	for _, f := range slices.Concat(l.Common, l.Header) {
 		add(f.Name, f)
