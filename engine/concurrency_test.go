@@ -338,6 +338,39 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// An included file's own time counts until its finally, which reads that it was up, as that of a run's file does.
+func TestTimeoutOfFile(t *testing.T) {
+	work := func(context.Context, *engine.Call) (any, error) { time.Sleep(time.Second); return nil, nil }
+	const last = "\nfinally: {seq: [{name: z, set: '[status, error?.kind, error?.node]'}, {do: work}]}"
+	tests := map[string]struct{ file, read, want string }{
+		"not reached": {"limits: {timeout: 1500ms}\ndo: work" + last, "[completed <nil> <nil>]", ""},
+		"reached":     {"limits: {timeout: 50ms}\ndo: work" + last, "[failed timeout inc]", "p.yaml:1:7: inc: inc.yaml did not end within its timeout of 50ms"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "inc.yaml"), []byte(tt.file), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			g, diagnostics := language(acts{"work": work}).Parse("p.yaml", dir, []byte("seq: [{name: inc, file: inc.yaml}]"))
+			if g == nil {
+				t.Fatal(diagnostics)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				read := ""
+				_, err := engine.Run(t.Context(), g, nil, engine.WithListener(func(e engine.Event) {
+					if e.Type == engine.StepCompleted && e.Node == "z" {
+						read = fmt.Sprint(e.Output)
+					}
+				}))
+				if read != tt.read || (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+					t.Errorf("got %s and %v, want %s and %s", read, err, tt.read, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // The error of a run is that of the node that failed first, however long others take to stop, and whatever fails or
 // ends meanwhile.
 func TestFirstCause(t *testing.T) {

@@ -14,16 +14,14 @@ type file struct {
 	visits int // max_visits_per_node
 }
 
-// run runs the file's root, works out its output, and runs what is to run finally, in the realm of up.
-func (f *file) run(up *Visit, m *realm) (any, *Error) {
+// run runs the file's root, works out its output, and runs what is to run finally. ended says what the error of the
+// root means.
+func (f *file) run(up *Visit, ended func(root *Visit, err *Error) *Error) (any, *Error) {
 	frame := newFrame(nil, span{0, len(f.unit.named)})
 	root := &Visit{run: up.run, file: f, vx: f.unit.root, up: up, item: none, count: 1, scope: up.scope, realm: up.realm, steps: up.steps,
 		frame: frame, prev: f.input}
 	o := up.enter(root)
-	out, err := o.Value, o.Err
-	if m != nil {
-		err = m.ended(root, err)
-	}
+	out, err := o.Value, ended(root, o.Err)
 	if err == nil && f.unit.output != nil {
 		var failed error
 		if out, failed = root.Eval(f.unit.output, out); failed != nil {
@@ -92,10 +90,12 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 		v.scope = v.run.rt.Scope(scope, deadline)
 		defer v.scope.Stop(nil)
 	}
-	out, failed := f.run(v, nil)
-	if reached(v.scope, scope) && !failed.settled() {
-		return nil, &Error{Kind: Timeout, Message: fmt.Sprintf("%s did not end within its timeout of %s", p.File, u.limits.timeout), arose: deadline}
-	}
+	out, failed := f.run(v, func(_ *Visit, err *Error) *Error {
+		if reached(v.scope, scope) && v.realm.over() == nil && !err.settled() {
+			return v.place(&Error{Kind: Timeout, Message: fmt.Sprintf("%s did not end within its timeout of %s", p.File, u.limits.timeout), arose: deadline})
+		}
+		return err
+	})
 	if failed != nil {
 		return nil, failed
 	}

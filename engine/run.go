@@ -106,7 +106,7 @@ func (r *run) start(outer Scope) *Result {
 	name := main.unit.pipeline.Name
 
 	r.emit(Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
-	out, err := main.run(&Visit{run: r, file: main, realm: root, scope: root.scope, steps: steps, prev: r.input, item: none, count: 1}, root)
+	out, err := main.run(&Visit{run: r, file: main, realm: root, scope: root.scope, steps: steps, prev: r.input, item: none, count: 1}, root.ended)
 	result := &Result{RunID: r.info.ID, Workflow: name, Status: Completed, Output: out, Steps: r.total.Steps, Failures: r.total.Failures,
 		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.rt.Now().Sub(r.info.StartedAt), Nodes: r.nodes()}
 	last := Event{Type: WorkflowCompleted, Workflow: name, Output: out, Duration: result.Duration}
