@@ -109,10 +109,20 @@ func (b *budget) take() (exhausted *budget) {
 }
 
 func (b *budget) reached() string {
+	return b.advise(fmt.Sprintf("reached %s=%d", b.name, b.limit), ", or find what runs more often than it should")
+}
+
+// short says that what needs so many steps has fewer left.
+func (b *budget) short(steps, left int) string {
+	return b.advise(fmt.Sprintf("needs at least %d steps, and of %s=%d only %d are left", steps, b.name, b.limit, left), "")
+}
+
+// advise adds what to do: nothing gives finally more steps.
+func (b *budget) advise(problem, or string) string {
 	if b.free {
-		return fmt.Sprintf("reached %s=%d", b.name, b.limit)
+		return problem
 	}
-	return fmt.Sprintf("reached %s=%d (raise limits.max_steps, or find what runs more often than it should)", b.name, b.limit)
+	return problem + " (raise limits.max_steps" + or + ")"
 }
 
 // lacks gives the budget that has fewer than so many steps left.

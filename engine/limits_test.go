@@ -41,6 +41,7 @@ func TestLimits(t *testing.T) {
 		"containers are visited too":     {"limits: {max_visits_per_node: 2}\nrepeat: [{name: c, seq: [{set: 1}]}]\ntimes: 3", 2, "c: reached max_visits_per_node=2"},
 		"finally has steps of its own":   {"limits: {max_steps: 1}\nseq: [{set: 1}, {set: 1}]\nfinally: {seq: " + repeated("{set: 1}", 10) + "}", 11, "/seq[1]: reached max_steps=1"},
 		"finally has ten":                {"seq: [{set: 1}]\nfinally: {seq: " + repeated("{set: 1}", 11) + "}", 11, "/finally/seq[10]: reached the steps of finally=10"},
+		"finally cannot fit":             {"set: 1\nfinally: {all: " + repeated("{set: 1}", 11) + "}", 1, "/finally: needs at least 11 steps, and of the steps of finally=10 only 10 are left"},
 		"finally of another file":        {"limits: {max_steps: 1}\nseq: [{file: cleanup.yaml}]", 6, ""},
 	}
 	for name, tt := range tests {
@@ -64,6 +65,9 @@ func TestLimits(t *testing.T) {
 			}))
 			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || result.Error.Kind != engine.Limit) {
 				t.Errorf("\n got %v\nwant %s", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "finally=") && strings.Contains(err.Error(), "raise") {
+				t.Errorf("nothing raises the steps of finally: %v", err)
 			}
 			if ran := len(strings.Fields(l.String())); result.Steps != tt.steps || ran != tt.steps {
 				t.Errorf("%d steps counted, %d ran, want %d", result.Steps, ran, tt.steps)

@@ -321,11 +321,11 @@ func (v *Visit) Require(steps int) error {
 	if v.kept.Begun || v.kept.Cursor != nil {
 		return nil
 	}
-	short, left := v.steps.lacks(steps)
-	if short == nil {
+	b, left := v.steps.lacks(steps)
+	if b == nil {
 		return nil
 	}
-	return v.realm.refuse(v, fmt.Sprintf("needs at least %d steps, and of %s=%d only %d are left (raise limits.max_steps)", steps, short.name, short.limit, left))
+	return v.realm.refuse(v, b.short(steps, left))
 }
 
 // Concurrency is how many branches run at once where nothing else is written.
