@@ -39,8 +39,6 @@ func checkFanOut(n *spec.Node, branches int, problem func(field, hint, message s
 // races tells whether less than all successes will do.
 func races(n *spec.Node) bool { return n.Int("wait_for") > 0 || n.Text("wait_for") != "all" }
 
-func partial(n *spec.Node) bool { return races(n) }
-
 // forgiving tells whether an entry may hold something else than its branch's output.
 func forgiving(n *spec.Node) bool { return races(n) || n.Text("on_error") == "continue" }
 
@@ -83,12 +81,15 @@ func wanted(node *spec.Node, n int) int {
 	return n
 }
 
+// needed is how many of n branches must run, if nothing fails.
+func needed(node *spec.Node, n int) int { return min(wanted(node, n), n) }
+
 // leastOf is what a fan-out needs of the steps that its branches need.
 func leastOf(n *spec.Node, each []int) int {
 	each = slices.Clone(each)
 	slices.Sort(each)
 	sum := 0
-	for _, e := range each[:min(wanted(n, len(each)), len(each))] {
+	for _, e := range each[:needed(n, len(each))] {
 		sum += e
 	}
 	return sum

@@ -27,7 +27,7 @@ func forEach() engine.Kind {
 				{Name: "items", Summary: "the list itself, in its batches where there are some", Type: func(n *spec.Node) spec.Type { return spec.ListOf(itemType(n)) }},
 			})...),
 			Output:  fanOutType(each),
-			Partial: partial,
+			Partial: races,
 			Check: func(n *spec.Node, problem func(field, hint, message string)) {
 				checkFanOut(n, 0, problem)
 				if n.Bool("in_order") && n.Int("max_concurrency") > 1 {
@@ -78,11 +78,7 @@ func (e *eachItem) run(v *engine.Visit) (any, error) {
 	if e.batch > 0 {
 		items = batches(items, e.batch)
 	}
-	least, n := v.Least(e.do), len(items)
-	if e.races {
-		n = min(n, wanted(e.node, n))
-	}
-	if err := v.Require(n * least); err != nil {
+	if err := v.Require(needed(e.node, len(items)) * v.Least(e.do)); err != nil {
 		return nil, err
 	}
 	results, err := e.fanOut.run(v, len(items), func(i int, sofar []any) engine.Job {

@@ -19,7 +19,7 @@ func parallel() engine.Kind {
 				{Name: "errors", Summary: "for each branch {message, kind, node}, nil where it did not fail"},
 			})...),
 			Output:  fanOutType(func(n *spec.Node) spec.Type { return branchType(branches(n)) }),
-			Partial: partial,
+			Partial: races,
 			Check: func(n *spec.Node, problem func(field, hint, message string)) {
 				checkFanOut(n, len(branches(n)), problem)
 			},
