@@ -233,7 +233,7 @@ func (g *Graph) link(u *unit, vx *vertex) {
 			vx.catch = child
 		case spec.Repeated, spec.AlongEdges:
 			vx.forgets = true
-		case spec.Together:
+		case spec.Together, spec.ForEach:
 			vx.forks = true
 		}
 	}

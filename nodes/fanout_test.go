@@ -1,6 +1,9 @@
 package nodes_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What is known of the names in a fan-out once it has ended: a race tells only its winners', one that failed none, so
 // that no answer depends on who came how far.
@@ -21,6 +24,11 @@ func TestFanOutNames(t *testing.T) {
 		"its time runs out":        {"parallel: [{name: y, set: 2}, {wait: 1m}]\n    timeout: 1s\n    catch: {set: 0}", "steps.y?.output", "[null]"},
 		"the time around runs out": {"chain: [{name: x, set: 1}, {parallel: [{name: y, set: 2}, {wait: 1m}]}]\n    timeout: 1s\n    catch: {set: 0}", "steps.x?.output, steps.y?.output", "[1,null]"},
 		"its catch's":              {"parallel: [{name: y, set: 2}, {fail: no}]\n    catch: {name: x, set: 3}", "steps.x?.output, steps.y?.output", "[3,null]"},
+	}
+	for _, fanOut := range []string{"parallel: [{fail: no}]", "for_each: [1]\n    do: {fail: no}"} {
+		tests["its catch's of an earlier round: "+fanOut] = struct{ node, read, want string }{
+			"graph:\n      a:\n        " + strings.ReplaceAll(fanOut, "\n", "\n    ") + "\n        catch: {name: x, chain: [{set: '(steps.x?.output ?? 0) + 1'}]}\n        next: [{to: a, when: 'steps.a?.visits < 3'}, {to: b}]\n      b: {set: prev}\n    start: a",
+			"prev", "[1]"}
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
