@@ -3,6 +3,7 @@
 //
 //	go run .            what a step costs on every system
 //	go run . behave     who does what when a branch fails, a deadline passes, ...
+//	go run . own        flowrun's own figures beside its targets
 package main
 
 import (
@@ -25,6 +26,10 @@ func command(args []string) error {
 		return behave(os.Stdout)
 	case len(args) == 3 && args[0] == "probe": // what behave starts
 		return probe(os.Stdout, args[1], args[2])
+	case len(args) == 1 && args[0] == "own":
+		return own(os.Stdout)
+	case len(args) == 1 && args[0] == "each": // what own starts
+		return eachItem(os.Stdout)
 	}
-	return fmt.Errorf("usage: go run . [behave]")
+	return fmt.Errorf("usage: go run . [behave | own]")
 }
