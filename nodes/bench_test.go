@@ -1,32 +1,71 @@
 package nodes_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
 )
 
-// BenchmarkRun runs whole pipelines without listeners: go test ./nodes -bench Run -benchmem
+// These are for profiles; bench/ prints figures beside other engines and beside targets.
+
+const benchLimits = "limits: {max_steps: 100000000, max_visits_per_node: 1000000, max_concurrency: 1000}\n"
+
+// benchLanguage has two leaves more that do nothing, so that the engine's own cost shows: ask takes a slot, as what
+// asks the world does.
+func benchLanguage() *engine.Language {
+	leaf := func(name string) spec.Shape {
+		return spec.Shape{Name: name, Summary: "passes on what it received", Leaf: true,
+			Fields: []spec.Field{{Name: name, Form: spec.Whole{}, Summary: "any number"}}}
+	}
+	return nodes.Language(
+		nodes.WithKind(engine.Kind{Shape: leaf("pass"), Build: func(*spec.Node) engine.Body {
+			return engine.Body{Decide: func(v *engine.Visit) (any, error) { return v.Prev(), nil }}
+		}}),
+		nodes.WithKind(engine.Kind{Shape: leaf("ask"), Slot: true, Build: func(*spec.Node) engine.Body {
+			return engine.Body{Act: func(_ context.Context, c *engine.Call) (any, error) { return c.Prev(), nil }}
+		}}))
+}
+
+// BenchmarkRun runs whole pipelines without listeners: go test ./nodes -run - -bench Run -benchmem -cpuprofile cpu.out
 func BenchmarkRun(b *testing.B) {
-	limits := "limits: {max_steps: 1000000, max_visits_per_node: 1000000, max_concurrency: 100}\n"
-	for name, src := range map[string]string{
-		"chain of 100":             "chain:\n" + strings.Repeat("  - set: prev\n", 100),
-		"parallel of 100":          "parallel:\n" + strings.Repeat("  - set: prev\n", 100),
-		"loop of 100":              "loop: [{set: prev + 1}]\nuntil: prev >= 100",
-		"100 agents of 50ms":       "agents: {a: {model: mock, mock: {reply: x, latency: 50ms}}}\nparallel:\n" + strings.Repeat("  - agent: a\n", 100),
-		"for_each over 1000 items": "chain: [{set: 1..1000}, {for_each: prev, do: {set: item}}]",
+	million := make([]any, 1_000_000)
+	for i := range million {
+		million[i] = int64(i)
+	}
+	fan := func(leaf string, n, atOnce int) string {
+		return "parallel:\n" + strings.Repeat("  - "+leaf+": 0\n", n) + fmt.Sprintf("max_concurrency: %d\n", atOnce)
+	}
+	for _, bench := range []struct {
+		name, src string
+		input     any
+	}{
+		{"chain/noop", "chain:\n" + strings.Repeat("  - pass: 0\n", 1000), 0},
+		{"chain/set", "chain:\n" + strings.Repeat("  - set: prev + 1\n", 1000), 0},
+		{"chain/ask", "chain:\n" + strings.Repeat("  - ask: 0\n", 1000), 0},
+		{"loop", "loop: [{set: prev + 1}]\nuntil: prev >= 1000", 0},
+		{"parallel/100of64", fan("pass", 100, 64), 0},
+		{"parallel/10000of64", fan("pass", 10_000, 64), 0},
+		{"parallel/100000of64", fan("pass", 100_000, 64), 0},
+		{"parallel/1000atOnce", fan("pass", 1000, 1000), 0},
+		{"parallel/10000atOnce", fan("pass", 10_000, 10_000), 0},
+		{"ask/1000of64", fan("ask", 1000, 64), 0},
+		{"ask/1000atOnce", fan("ask", 1000, 1000), 0},
+		{"for_each/1000000of64", "for_each: input\ndo: {set: item}\nmax_concurrency: 64\nmerge: len(results)", million},
+		{"agents/100of50ms", "agents: {a: {model: mock, mock: {reply: x, latency: 50ms}}}\nparallel:\n" + strings.Repeat("  - agent: a\n", 100) +
+			"max_concurrency: 100", "x"},
 	} {
-		b.Run(name, func(b *testing.B) {
-			graph, diagnostics := nodes.Language().Parse("p.yaml", ".", []byte(limits+src))
+		b.Run(bench.name, func(b *testing.B) {
+			graph, diagnostics := benchLanguage().Parse("p.yaml", ".", []byte(benchLimits+bench.src))
 			if graph == nil {
 				b.Fatal(diagnostics)
 			}
 			for b.Loop() {
-				if _, err := engine.Run(b.Context(), graph, 0); err != nil {
+				if _, err := engine.Run(b.Context(), graph, bench.input); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -34,22 +73,38 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// BenchmarkParse reads files of many agents: go test ./nodes -bench Parse -benchmem
-func BenchmarkParse(b *testing.B) {
-	for _, n := range []int{100, 1000} {
-		var src strings.Builder
-		src.WriteString("agents: {a: {model: mock}}\nchain:\n")
-		for i := range n {
-			fmt.Fprintf(&src, "  - {name: s%d, agent: a, prompt: \"Step %d of ${{ input }} after ${{ prev }}\"}\n", i, i)
-		}
+// BenchmarkLoad reads files of many agents: go test ./nodes -run - -bench Load -benchmem
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			began := time.Now()
+			src := manyAgents(n)
 			for b.Loop() {
-				if g, diagnostics := nodes.Language().Parse("p.yaml", ".", []byte(src.String())); g == nil {
+				if g, diagnostics := nodes.Language().Parse("p.yaml", ".", src); g == nil {
 					b.Fatal(diagnostics)
 				}
 			}
-			b.ReportMetric(float64(time.Since(began).Microseconds())/float64(b.N*n), "µs/node")
 		})
 	}
+}
+
+// BenchmarkCompile makes the graph of a checked file.
+func BenchmarkCompile(b *testing.B) {
+	lang := nodes.Language()
+	p, diagnostics := spec.Parse("p.yaml", ".", manyAgents(1000), lang.Spec)
+	if p == nil {
+		b.Fatal(diagnostics)
+	}
+	for b.Loop() {
+		lang.Compile(p)
+	}
+}
+
+// manyAgents is a file of n agents in a chain, named and with prompts of their own.
+func manyAgents(n int) []byte {
+	var src strings.Builder
+	src.WriteString("agents: {a: {model: mock}}\nchain:\n")
+	for i := range n {
+		fmt.Fprintf(&src, "  - {name: s%d, agent: a, prompt: \"Step %d of ${{ input }} after ${{ prev }}\"}\n", i, i)
+	}
+	return []byte(src.String())
 }
