@@ -41,6 +41,9 @@ func own(w io.Writer) error {
 		figures = append(figures, fanOuts(n, n, 2*time.Microsecond)...)
 	}
 	figures = append(figures,
+		figure{name: "1000 branches, 64 at once, one that takes a slot", run: pipeline("parallel", 1000, "{ask: 0}", atOnce), times: 1000},
+		figure{name: "1000 branches, all at once, one that takes a slot", run: pipeline("parallel", 1000, "{ask: 0}", 1000), times: 1000},
+		figure{name: "chain of 1000, a step that takes a slot", run: pipeline("chain", 1000, "{ask: 0}", 0), times: 1000},
 		figure{name: "chain of 1000 no-op steps, a step", run: pipeline("chain", 1000, "{pass: 0}", 0), times: 1000, cpu: 300 * time.Nanosecond},
 		figure{name: "chain of 1000 `set: prev + 1`, a step", run: pipeline("chain", 1000, "{set: prev + 1}", 0), times: 1000, cpu: time.Microsecond},
 		figure{name: "building the graph of 1000 agents", run: building(1000), times: 1, cpu: 2 * time.Millisecond},
@@ -131,7 +134,7 @@ func limited(n, atOnce int) run {
 }
 
 // raised are limits that no figure here reaches.
-const raised = "limits: {max_steps: 100000000, max_visits_per_node: 1000000, max_concurrency: 100}\n"
+const raised = "limits: {max_steps: 100000000, max_visits_per_node: 1000000, max_concurrency: 1000}\n"
 
 // pipeline is n of the same node in a container.
 func pipeline(kind string, n int, node string, atOnce int) run {
@@ -156,15 +159,20 @@ func runOf(src string, input any) run {
 	}
 }
 
-// language has a leaf more that does nothing: what it costs is the engine's.
+// language has two leaves more that do nothing: what they cost is the engine's. ask takes a slot, as what asks the world
+// does.
 func language() *engine.Language {
-	return nodes.Language(nodes.WithKind(engine.Kind{
-		Shape: spec.Shape{Name: "pass", Summary: "passes on what it received", Leaf: true,
-			Fields: []spec.Field{{Name: "pass", Form: spec.Whole{}, Summary: "any number"}}},
-		Build: func(*spec.Node) engine.Body {
+	leaf := func(name string) spec.Shape {
+		return spec.Shape{Name: name, Summary: "passes on what it received", Leaf: true,
+			Fields: []spec.Field{{Name: name, Form: spec.Whole{}, Summary: "any number"}}}
+	}
+	return nodes.Language(
+		nodes.WithKind(engine.Kind{Shape: leaf("pass"), Build: func(*spec.Node) engine.Body {
 			return engine.Body{Decide: func(v *engine.Visit) (any, error) { return v.Prev(), nil }}
-		},
-	}))
+		}}),
+		nodes.WithKind(engine.Kind{Shape: leaf("ask"), Slot: true, Build: func(*spec.Node) engine.Body {
+			return engine.Body{Act: func(_ context.Context, c *engine.Call) (any, error) { return c.Prev(), nil }}
+		}}))
 }
 
 // manyAgents is a file of n agents in a chain, named and with prompts of their own.
