@@ -66,6 +66,16 @@ func middle[T time.Duration | float64](all []cost, of func(cost) T) T {
 	return values[len(values)/2]
 }
 
+// cpuOfEach prints the median cpu time of one of n, and the best round's: how far they are apart tells how busy the machine
+// was.
+func cpuOfEach(all []cost, n int) string {
+	best := all[0].cpu
+	for _, c := range all {
+		best = min(best, c.cpu)
+	}
+	return fmt.Sprintf("%s (%s)", short(median(all).cpu/time.Duration(n)), short(best/time.Duration(n)))
+}
+
 // short prints a duration with three digits.
 func short(d time.Duration) string {
 	switch {
