@@ -18,18 +18,18 @@ import (
 // A behaviour is something that goes wrong, and what a system makes of it. Each is tried in a process of its own: some
 // end the process, or never end.
 type behaviour struct {
-	name, about string
-	try         func(w io.Writer, s system) error
+	name, title, about string
+	try                func(w io.Writer, s system) error
 }
 
 func behaviours() []behaviour {
 	return []behaviour{
-		{"fail", "one branch fails after 20 ms; its sibling would take 1 s, and stops when its context does", failing},
-		{"deadline", "the caller's deadline is 50 ms; one branch takes 500 ms and does not listen, the other is quick", late},
-		{"panic", "one branch panics after 10 ms; its sibling takes 50 ms", panicking},
-		{"endless", "a loop without an end, with the limits that the system has by itself; the caller's deadline is 300 ms, and the step does not listen", endless},
-		{"uneven", "one branch takes 300 ms, the other two steps of 100 and 200 ms: 300 ms if none waits for another's step", uneven},
-		{"order", "200 runs of ten branches that end in a random order: the orders in which the outputs come out", orders},
+		{"fail", "A branch fails", "One branch fails after 20 ms. Its sibling would take 1 s, and stops when its context does.", failing},
+		{"deadline", "A deadline passes", "The caller's deadline is 50 ms. One branch takes 500 ms and does not listen, the other is quick.", late},
+		{"panic", "A branch panics", "One branch panics after 10 ms. Its sibling takes 50 ms.", panicking},
+		{"endless", "A loop does not end", "A loop without an end, with the limits that the system has by itself. The caller's deadline is 300 ms, and the step does not listen.", endless},
+		{"uneven", "Branches are uneven", "One branch is a step of 300 ms, the other two of 100 and 200 ms: 300 ms if no step waits for another branch's. One step follows.", uneven},
+		{"order", "The order of 200 merges", "200 runs of ten branches that end in a random order: in which orders do their outputs come out?", orders},
 	}
 }
 
@@ -42,7 +42,7 @@ func behave(w io.Writer) error {
 		return err
 	}
 	for _, b := range behaviours() {
-		fmt.Fprintf(w, "\n%s: %s\n\n| system | what it does |\n|---|---|\n", b.name, b.about)
+		fmt.Fprintf(w, "\n### %s\n\n%s\n\n| system | what it does |\n|---|---|\n", b.title, b.about)
 		for _, s := range systems() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			c := exec.CommandContext(ctx, self, "probe", b.name, s.name)

@@ -21,7 +21,7 @@ func works(s step) []work {
 		{"parallel of 100", 100, parallelOf(100, s)},
 		{"parallel of 1000", 1000, parallelOf(1000, s)},
 		{"loop of 100", 100, plan{loop: &loop{s, 100}}},
-		{"nested: 10 fan-outs in a chain, each of 10 chains of 2", 200, nested(s)},
+		{"chain of 10 fan-outs, each of 10 chains of 2", 200, nested(s)},
 	}
 }
 
@@ -67,7 +67,7 @@ func compareAt(w io.Writer, work work) error {
 			}
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n\n| system | cpu a step (best) | beside flowrun | wall a run | allocs a step | bytes a step |\n|---|---|---|---|---|---|\n", work.name)
+	fmt.Fprintf(w, "\n### A %s\n\n| system | cpu a step (best) | beside flowrun | wall a run | allocs a step | bytes a step |\n|---|---|---|---|---|---|\n", work.name)
 	for i, s := range all {
 		if none[i] != nil {
 			fmt.Fprintf(w, "| %s | %v | | | | |\n", s.name, none[i])
