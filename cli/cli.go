@@ -56,6 +56,7 @@ func Main(args []string, std Streams) int {
 type program struct {
 	Streams
 	commands nodes.Commands // that its run has begun
+	live     *live          // what standard error shows of the run; nil where that is no tree
 }
 
 func (p *program) app() *urfave.App {

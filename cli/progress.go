@@ -19,14 +19,15 @@ type progress struct {
 	asks    map[string]bool // kinds that ask something of the world
 	leaf    map[string]bool
 	colours bool
+	brief   bool // leaves out what a live tree shows: what is at work, and each of many
 	began   time.Time
-	agents  map[string]engine.Event // what those used that are at their end, by turn
+	tree    *tree
 	total   engine.Usage
 	steps   int
 }
 
 func newProgress(w io.Writer, lang *engine.Language, colours bool) *progress {
-	p := &progress{w: w, asks: map[string]bool{"wait": true}, leaf: map[string]bool{}, colours: colours, agents: map[string]engine.Event{}}
+	p := &progress{w: w, asks: map[string]bool{"wait": true}, leaf: map[string]bool{}, colours: colours, tree: newTree()}
 	for _, k := range lang.Kinds {
 		p.asks[k.Name] = p.asks[k.Name] || k.Slot
 		p.leaf[k.Name] = k.Leaf
@@ -40,32 +41,38 @@ func colours(c *urfave.Context, w io.Writer) bool {
 }
 
 func isTerminal(w io.Writer) bool {
+	if h, ok := w.(*harmless); ok {
+		w = h.out
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (p *progress) hear(e engine.Event) {
+	n := p.tree.hear(e)
+	hidden := p.brief && n.crowded()
 	switch e.Type {
 	case engine.WorkflowStarted:
 		p.began = e.Time
 		p.line(e, "run", e.Workflow, e.RunID, "")
 	case engine.StepStarted:
-		if p.asks[e.Kind] {
+		if p.asks[e.Kind] && !p.brief {
 			p.line(e, "start", label(e), e.Kind, "")
 		}
 	case engine.RunCompleted:
-		p.agents[e.Turn] = e
 		p.total.InputTokens += e.Usage.InputTokens
 		p.total.OutputTokens += e.Usage.OutputTokens
 		p.total.Calls += e.Usage.Calls
 	case engine.StepCompleted:
-		p.completed(e)
+		p.completed(e, n, hidden)
 	case engine.StepFailed:
-		p.failed(e)
+		p.failed(e, hidden)
 	case engine.StepRetried:
 		p.line(e, "retry", label(e), fmt.Sprintf("attempt %d failed, again in %s: %s", e.Attempt, took(e.Delay), e.Error.Message), yellow)
 	case engine.StepSkipped:
-		p.line(e, "skip", label(e), e.Kind, grey)
+		if !hidden {
+			p.line(e, "skip", label(e), e.Kind, grey)
+		}
 	case engine.WorkflowCompleted:
 		p.line(e, "done", e.Workflow, p.summary(e), green)
 	case engine.WorkflowFailed:
@@ -75,33 +82,38 @@ func (p *progress) hear(e engine.Event) {
 	}
 }
 
-func (p *progress) completed(e engine.Event) {
+func (p *progress) completed(e engine.Event, n *node, hidden bool) {
 	if p.leaf[e.Kind] {
 		p.steps++
-	}
-	if e.Error == nil && !p.asks[e.Kind] && (p.leaf[e.Kind] || e.Path == e.Node || e.Path == "/") {
-		return
 	}
 	if e.Error != nil {
 		p.line(e, "caught", label(e), e.Error.Message, yellow)
 	}
+	named := e.Path != e.Node && e.Path != "/" && !p.leaf[e.Kind]
+	if hidden || e.Error == nil && !p.asks[e.Kind] && !named && !n.wide() {
+		return
+	}
 	detail := took(e.Duration)
-	if a, ok := p.agents[e.Turn]; ok {
-		detail += fmt.Sprintf(", %s, %s", a.Model, count(a.Usage.InputTokens+a.Usage.OutputTokens, "token"))
-		delete(p.agents, e.Turn)
+	if n.wide() {
+		detail += ", " + n.sum()
+	}
+	if n.model != "" {
+		detail += fmt.Sprintf(", %s, %s", n.model, count(n.tokens, "token"))
 	}
 	p.line(e, "done", label(e), detail, green)
 }
 
 // failed tells of the node at which something went wrong; those around it only hand it on.
-func (p *progress) failed(e engine.Event) {
+func (p *progress) failed(e engine.Event, hidden bool) {
 	if p.leaf[e.Kind] {
 		p.steps++
 	}
 	switch {
 	case e.Error.Path != e.Path:
 	case e.Error.Kind == engine.Cancelled:
-		p.line(e, "stop", label(e), e.Error.Message, grey)
+		if !hidden {
+			p.line(e, "stop", label(e), e.Error.Message, grey)
+		}
 	default:
 		p.line(e, "fail", label(e), e.Error.Message, red)
 	}
@@ -134,6 +146,7 @@ const (
 	red    = "31"
 	green  = "32"
 	yellow = "33"
+	cyan   = "36"
 	grey   = "90"
 )
 

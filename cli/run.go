@@ -98,6 +98,11 @@ func (p *program) run(c *urfave.Context) error {
 // execute runs what is known to be able to begin.
 func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engine.Graph, input any, opts []engine.Option) error {
 	colours := colours(c, p.Err)
+	if !c.Bool("quiet") && p.redraws(c) {
+		p.live = startLive(p.Err.(*os.File), newProgress(nil, lang, colours))
+		p.Err = p.live
+		defer p.live.close()
+	}
 	ctx, stop := p.interruptible()
 	defer stop()
 	events, err := p.events(c.String("events"))
@@ -107,32 +112,36 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	if events != nil {
 		opts = append(opts, engine.WithListener(events.hear))
 	}
-	var live *streamed // before the progress, which must not stand on its lines
+	var answer *streamed // before the progress, which must not stand on its lines
 	if c.Bool("stream") && c.String("events") != "-" && c.String("output") == "text" {
-		live = &streamed{out: p.Out, from: lastAgents(graph.Pipeline())}
-		opts = append(opts, engine.WithListener(live.hear))
+		answer = &streamed{out: p.Out, from: lastAgents(graph.Pipeline())}
+		opts = append(opts, engine.WithListener(answer.hear))
 	}
-	if !c.Bool("quiet") {
+	switch {
+	case p.live != nil:
+		opts = append(opts, engine.WithListener(p.live.hear))
+	case !c.Bool("quiet"):
 		opts = append(opts, engine.WithListener(newProgress(p.Err, lang, colours).hear))
 	}
 	result, runErr := engine.Run(ctx, graph, input, opts...)
+	p.live.close() // the output may go to the same terminal
 	if result == nil {
 		return runErr
 	}
-	shown := p.show(c, result, live)
+	shown := p.show(c, result, answer)
 	return cmp.Or(runErr, shown, events.close())
 }
 
 // show prints what the run came to on standard output.
-func (p *program) show(c *urfave.Context, result *engine.Result, live *streamed) error {
+func (p *program) show(c *urfave.Context, result *engine.Result, answer *streamed) error {
 	var err error
 	switch {
 	case c.String("events") == "-":
 	case c.String("output") == "json":
 		err = printJSON(p.Out, result)
-	case live != nil && live.err != nil:
-		err = live.err
-	case result.Status == engine.Completed && !live.said(result.Output):
+	case answer != nil && answer.err != nil:
+		err = answer.err
+	case result.Status == engine.Completed && !answer.said(result.Output):
 		err = printOutput(p.Out, result.Output)
 	}
 	if err != nil {

@@ -45,6 +45,7 @@ func (p *program) interruptible() (ctx context.Context, stop func()) {
 			case s := <-ch:
 				by := interrupted{s.(syscall.Signal)}
 				if n > 0 {
+					p.live.close()
 					p.commands.Kill()
 					os.Exit(by.code())
 				}

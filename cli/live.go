@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/flowrun/flowrun/engine"
+)
+
+// frame is how long a picture stands, ahead how many bytes of text may wait for the next.
+const (
+	frame = 100 * time.Millisecond
+	ahead = 64 << 10
+)
+
+// live shows a run on a terminal: lines of what happened and, below them, the tree of what is at work, drawn anew in
+// each frame. Whatever else goes to the terminal goes through it as long as it is open. A nil live is a closed one.
+type live struct {
+	size  func() (width, height int) // of the terminal, which may change
+	ours  func() bool                // whether it is ours to draw on
+	quit  chan struct{}
+	ended chan struct{} // closed when the last was drawn
+
+	mu     sync.Mutex
+	lines  *progress    // writes into text
+	text   bytes.Buffer // not shown yet
+	screen screen
+	drawn  time.Time
+	closed bool
+}
+
+// redraws tells whether lines of standard error can be drawn again: on a terminal that can, to which nobody else writes
+// at the same time, and of which nobody keeps a log.
+func (p *program) redraws(c *urfave.Context) bool {
+	f, file := p.Err.(*os.File)
+	kind := os.Getenv("TERM")
+	shared := isTerminal(p.Out) && (c.Bool("stream") || c.String("events") == "-")
+	return file && isTerminal(f) && kind != "" && kind != "dumb" && os.Getenv("CI") == "" && !shared
+}
+
+// startLive shows on a terminal what the lines and their tree tell, until it is closed.
+func startLive(f *os.File, lines *progress) *live {
+	size := func() (int, int) {
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil || width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
+	l := newLive(f, lines, size, func() bool { return foreground(f) })
+	// These two are known to leave lines as they are; others wrap them when they get narrower.
+	l.screen.reflows = os.Getenv("XTERM_VERSION") == "" && os.Getenv("STY") == ""
+	go l.watch()
+	return l
+}
+
+func newLive(out io.Writer, lines *progress, size func() (width, height int), ours func() bool) *live {
+	l := &live{size: size, ours: ours, quit: make(chan struct{}), ended: make(chan struct{}), lines: lines, screen: screen{out: out}}
+	lines.w, lines.brief = &l.text, true
+	return l
+}
+
+// watch draws until it is closed.
+func (l *live) watch() {
+	defer close(l.ended)
+	tick := time.NewTicker(frame)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			l.mu.Lock()
+			l.draw()
+			l.mu.Unlock()
+		case <-l.quit:
+			return
+		}
+	}
+}
+
+func (l *live) hear(e engine.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines.hear(e)
+	if l.text.Len() > ahead {
+		l.draw()
+	}
+}
+
+// Write shows whole lines above the tree.
+func (l *live) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(b)
+	if l.closed {
+		l.draw()
+	}
+	return len(b), nil
+}
+
+// close takes the tree away and leaves the lines. What is written later is shown at once.
+func (l *live) close() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	if !l.closed {
+		l.closed = true
+		close(l.quit)
+		l.draw()
+	}
+	l.mu.Unlock()
+	<-l.ended
+}
+
+func (l *live) draw() {
+	now := time.Now()
+	if now.Sub(l.drawn) > 5*frame { // it was halted, and others have written since
+		l.screen.forget()
+	}
+	width, height := l.size()
+	text := l.text.Bytes()
+	var lines []string
+	if !l.closed {
+		text = text[:bytes.LastIndexByte(text, '\n')+1]
+		if l.ours() {
+			lines = picture{now: now, width: width - 1, height: height - max(1, height/4), colours: l.lines.colours}.lines(l.lines.tree)
+		}
+	}
+	l.screen.draw(text, lines, width)
+	l.text.Next(len(text))
+	l.drawn = time.Now()
+}
