@@ -310,7 +310,7 @@ func TestInterruptTree(t *testing.T) {
   0.0s  run     p                     r1
 interrupt: stopping
   2.0s  stop    p                     cancelled: interrupt
-  2.0s  cancel  p                     2.0s, 64 steps`)
+  2.0s  cancel  p                     2.0s, 64 steps, 64 calls`)
 		s.terminal.isLeftAlone(t)
 	})
 }

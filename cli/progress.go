@@ -122,7 +122,10 @@ func (p *progress) failed(e engine.Event, hidden bool) {
 func (p *progress) summary(e engine.Event) string {
 	s := fmt.Sprintf("%s, %s", took(e.Duration), count(p.steps, "step"))
 	if p.total.Calls > 0 {
-		s += fmt.Sprintf(", %s, %d+%d tokens", count(p.total.Calls, "call"), p.total.InputTokens, p.total.OutputTokens)
+		s += ", " + count(p.total.Calls, "call")
+	}
+	if p.total.InputTokens+p.total.OutputTokens > 0 {
+		s += fmt.Sprintf(", %d+%d tokens", p.total.InputTokens, p.total.OutputTokens)
 	}
 	return s
 }
