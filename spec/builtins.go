@@ -24,7 +24,7 @@ var builtins = map[string]func(*guard, *ast.Node, *ast.BuiltinNode){
 	"ceil": free, "floor": free, "round": free, "abs": checked(absolute), "int": checked(toInteger), "float": checked(toFloat),
 	"bitand": free, "bitor": free, "bitxor": free, "bitnand": free, "bitshl": free, "bitshr": free, "bitushr": free, "bitnot": free,
 
-	"len": reading, "indexOf": reading, "lastIndexOf": reading, "hasPrefix": reading, "hasSuffix": reading,
+	"len": reading, "indexOf": paying(position("indexOf", strings.Index)), "lastIndexOf": paying(position("lastIndexOf", strings.LastIndex)), "hasPrefix": reading, "hasSuffix": reading,
 	"upper": growing, "lower": growing, "repeat": paying(repeat), "toBase64": paying(toBase64), "fromBase64": paying(fromBase64),
 
 	"min": paying(aggregate("min")), "max": paying(aggregate("max")), "mean": paying(aggregate("mean")), "median": paying(aggregate("median")),

@@ -273,7 +273,7 @@ func typeProblem(err error, known []string) *exprProblem {
 
 var goTypes = strings.NewReplacer(
 	"map[string]interface {}", "object", "[]interface {}", "list", "interface {}", "any",
-	"float64", "number", "int64", "integer", "bool", "boolean", "<nil>", "nil", "unknown", "any")
+	"float64", "number", "int64", "integer", "bool", "boolean", "%!s(<nil>)", "nil", "<nil>", "nil", "unknown", "any")
 
 // conversion is how a builtin complains of a value of the wrong type.
 var conversion = regexp.MustCompile(`interface conversion: (?:interface \{\}|any) is (.+), not (.+)`)
@@ -281,7 +281,8 @@ var conversion = regexp.MustCompile(`interface conversion: (?:interface \{\}|any
 // fieldOfText is how the virtual machine complains of a field of a text: it takes the name for an index.
 var fieldOfText = regexp.MustCompile(`^invalid operation: int\(string\)`)
 
-var goInt = regexp.MustCompile(`\bint\b`)
+// goInt is the type, not the function.
+var goInt = regexp.MustCompile(`\bint\b([^(]|$)`)
 
 // explain is an error of expr-lang in the words of this language, without its copy of the source.
 func explain(err error) string {
@@ -301,5 +302,5 @@ func explain(err error) string {
 		return "found a text where an object is needed"
 	}
 	message = conversion.ReplaceAllString(message, "found $1 where $2 is needed")
-	return printable(goInt.ReplaceAllString(goTypes.Replace(message), "integer"))
+	return printable(strings.TrimSpace(goInt.ReplaceAllString(goTypes.Replace(message), "integer$1")))
 }

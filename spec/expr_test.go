@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -151,5 +152,20 @@ func TestConstants(t *testing.T) {
 	want := map[string]any{"a": []any{int64(1), "x", 2.5, true, nil}, "b": map[string]any{}}
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Errorf("constant %v: -want +got\n%s", ok, diff)
+	}
+}
+
+// TestCharacters counts characters, not bytes, in texts.
+func TestCharacters(t *testing.T) {
+	for src, want := range map[string]any{
+		`input.s[0:2]`: "hé", `input.s[2:]`: "llo", `input.s[:-1]`: "héll", `input.s[:]`: "héllo", `input.s[4:2]`: "", `input.s[-9:9]`: "héllo",
+		`"日本"[1:]`: "本", `indexOf("日本", "本")`: int64(1), `lastIndexOf("本日本", "本")`: int64(2), `indexOf("日", "x")`: int64(-1), `indexOf("日", "")`: int64(0),
+		`input.l[1:]`: []any{int64(2), int64(3)}, `input.l[:2]`: []any{int64(1), int64(2)}, `(1..4)[1:3]`: []any{int64(2), int64(3)}, `[7, 8][:1]`: []any{int64(7)},
+	} {
+		input := map[string]any{"s": "héllo", "l": []any{int64(1), int64(2), int64(3)}}
+		got, err := evaluate(t, "set: "+strconv.Quote(src), input)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", src, err, diff)
+		}
 	}
 }

@@ -33,6 +33,9 @@ func (g *guard) Visit(n *ast.Node) {
 	case *ast.SliceNode:
 		g.key(&x.From)
 		g.key(&x.To)
+		if !x.Node.Nature().IsArray() {
+			*n = g.pay(x, charged(slice), x.Node, orNil(x.From), orNil(x.To))
+		}
 	case *ast.PairNode:
 		g.key(&x.Key)
 	case *ast.ArrayNode:
@@ -241,6 +244,13 @@ func (g *guard) pay(old ast.Node, fn any, args ...ast.Node) ast.Node {
 	b := &ast.IdentifierNode{Value: budgetName}
 	b.SetLocation(old.Location())
 	return call(old, fn, append([]ast.Node{b}, args...)...)
+}
+
+func orNil(n ast.Node) ast.Node {
+	if n == nil {
+		return &ast.NilNode{}
+	}
+	return n
 }
 
 // call is a node that calls a function in place of another node. The compiler has instructions of its own for functions
