@@ -412,22 +412,34 @@ func (x Ref) read(r *reader, t *tree, f *Field) any {
 
 func (x Ref) String() string { return "a name in " + x.Section }
 
+// entry finds an entry of a section of the header, once that is known.
+func (r *reader) entry(section, name string) (Entry, bool) {
+	if r.sections[section] == nil {
+		entries := map[string]Entry{}
+		for _, e := range r.p.Header.Entries(section) {
+			entries[e.Name] = e
+		}
+		r.sections[section] = entries
+	}
+	e, ok := r.sections[section][name]
+	return e, ok
+}
+
 // resolve finds what a reference names, once the header is known.
 func (r *reader) resolve(x Ref, ref *reference, t *tree, f *Field) {
+	if e, ok := r.entry(x.Section, ref.name); ok {
+		ref.entry = e.Value
+		r.p.used[e.Pos] = true
+		return
+	}
 	var names []string
-	if r.p.Header != nil {
-		for _, e := range r.p.Header.Entries(x.Section) {
-			names = append(names, e.Name)
-			if e.Name == ref.name {
-				ref.entry = e.Value
-				r.p.used[e.Pos] = true
-				return
-			}
-		}
+	for _, e := range r.p.Header.Entries(x.Section) {
+		names = append(names, e.Name)
 	}
 	if x.Also == nil {
 		hint := ""
-		if len(names) > 0 && nearest(ref.name, names) == "" {
+		const few = 20
+		if len(names) > 0 && len(names) <= few && nearest(ref.name, names) == "" {
 			hint = fmt.Sprintf("%s has %s", x.Section, oneOf(names))
 		}
 		r.problem(t, hint, "%s names %s, which is not in %s%s", f.Name, quote(ref.name), x.Section, DidYouMean(ref.name, names))

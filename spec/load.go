@@ -159,7 +159,7 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 		return nil
 	}
 	if t := treeOf(name, src, l.report); t != nil {
-		r := &reader{load: l, p: p, names: p.names}
+		r := &reader{load: l, p: p, names: p.names, sections: map[string]map[string]Entry{}}
 		for _, line := range l.lines[name] {
 			r.lines = append(r.lines, []rune(line))
 		}

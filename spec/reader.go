@@ -15,6 +15,8 @@ type reader struct {
 	path  []*Field // from the node's or header's own field inwards
 	ends  []func() // what can be said only when the whole file is known
 	names map[string]*Node
+
+	sections map[string]map[string]Entry // of the header, as they are asked for
 }
 
 func (r *reader) problemAt(at Pos, hint, format string, args ...any) {
