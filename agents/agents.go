@@ -55,9 +55,12 @@ type Answer struct {
 
 // Usage counts tokens, 0 where the provider does not say, and requests.
 type Usage struct {
-	Input  int
-	Output int
-	Calls  int
+	Input     int // with what was cached
+	Cached    int // the part of Input that the provider remembered
+	Written   int // the part of Input that it will remember now
+	Output    int // with the thoughts
+	Reasoning int // the part of Output that was thoughts
+	Calls     int
 }
 
 // Kind is the sort of failure of a model.
@@ -71,8 +74,11 @@ const (
 	Server     Kind = "server"
 	Network    Kind = "network"
 	BadRequest Kind = "bad_request"
-	BadAnswer  Kind = "model"  // an answer that is no answer
-	Unfit      Kind = "schema" // an answer that never got the shape that was asked for
+	BadAnswer  Kind = "model"          // an answer that is no answer
+	Refusal    Kind = "refusal"        // the model does not want to answer
+	Filtered   Kind = "content_filter" // the provider does not let it answer
+	Length     Kind = "length"         // an answer that was cut off at its limit of tokens
+	Unfit      Kind = "schema"         // an answer that never got the shape that was asked for
 )
 
 // Error is why there is no answer.

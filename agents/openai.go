@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -109,9 +110,9 @@ type completion struct {
 
 // chunk is a completion, or one frame of it.
 type chunk struct {
-	Choices []*choice `json:"choices"`
-	Usage   *tokens   `json:"usage,omitempty"`
-	Error   any       `json:"error,omitempty"`
+	Choices []*choice       `json:"choices"`
+	Usage   json.RawMessage `json:"usage,omitempty"`
+	Error   any             `json:"error,omitempty"`
 }
 
 type choice struct {
@@ -127,19 +128,36 @@ type said struct {
 }
 
 type tokens struct {
-	Prompt     number `json:"prompt_tokens"`
-	Completion number `json:"completion_tokens"`
+	Prompt        count `json:"prompt_tokens"`
+	PromptDetails struct {
+		Cached  count `json:"cached_tokens"`
+		Written count `json:"cache_write_tokens"`
+	} `json:"prompt_tokens_details"`
+	Completion        count `json:"completion_tokens"`
+	CompletionDetails struct {
+		Reasoning count `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+
+	Hits count `json:"prompt_cache_hit_tokens"` // DeepSeek's word: https://api-docs.deepseek.com/guides/kv_cache
 }
 
-// number is a count of tokens, which some servers write as 12.0.
-type number float64
+// count is a number of tokens, 0 where it can be none. Some servers write 12.0.
+type count int
 
-// int is 0 for what can be no count.
-func (n number) int() int {
-	if n > 0 && n <= math.MaxInt32 {
-		return int(n)
+func (n *count) UnmarshalJSON(data []byte) error {
+	*n = 0
+	if f, err := strconv.ParseFloat(string(data), 64); err == nil && f > 0 && f <= math.MaxInt32 {
+		*n = count(f)
 	}
-	return 0
+	return nil
+}
+
+// set takes what a provider says of a usage. No part is more than its whole, whatever the provider says.
+func (u *Usage) set(input, cached, written, output, reasoning count) {
+	u.Input, u.Output = int(input), int(output)
+	u.Cached = min(int(cached), u.Input)
+	u.Written = min(int(written), u.Input-u.Cached)
+	u.Reasoning = min(int(reasoning), u.Output)
 }
 
 // request sets the parameters. All are set here: langchaingo sends a temperature of 0 where none is wanted and never
@@ -256,8 +274,10 @@ func (c *completion) decode(data []byte) (chunk, error) {
 	if err := reported(got.Error); err != nil {
 		return chunk{}, err
 	}
-	if got.Usage != nil {
-		c.usage.Input, c.usage.Output = got.Usage.Prompt.int(), got.Usage.Completion.int()
+	if len(got.Usage) > 0 && string(got.Usage) != "null" {
+		var u tokens
+		_ = json.Unmarshal(got.Usage, &u) // what is no usage counts nothing
+		c.usage.set(u.Prompt, max(u.PromptDetails.Cached, u.Hits), u.PromptDetails.Written, u.Completion, u.CompletionDetails.Reasoning)
 	}
 	return got, nil
 }
@@ -276,14 +296,14 @@ func (c chunk) first() *choice {
 func (c *completion) flaw(text string) error {
 	switch c.finish {
 	case "length", "model_length": // Mistral tells its two limits apart
-		return &Error{Kind: BadAnswer, Message: "the answer was cut off at its limit of tokens; raise max_tokens"}
+		return &Error{Kind: Length, Message: "the answer was cut off at its limit of tokens; raise max_tokens"}
 	case "content_filter":
-		return &Error{Kind: BadAnswer, Message: "the provider's content filter stopped the answer"}
+		return &Error{Kind: Filtered, Message: "the provider's content filter stopped the answer"}
 	case "error", "insufficient_system_resource": // OpenRouter and Mistral; DeepSeek
 		return &Error{Kind: Server, Message: "the provider gave up in the middle of the answer: " + c.finish}
 	}
 	if c.refusal != "" {
-		return &Error{Kind: BadAnswer, Message: "the model refuses to answer: " + c.refusal}
+		return &Error{Kind: Refusal, Message: "the model refuses to answer: " + c.refusal}
 	}
 	if strings.TrimSpace(text) == "" {
 		return &Error{Kind: BadAnswer, Message: "the answer is empty, finish reason " + cmp.Or(c.finish, "not given")}

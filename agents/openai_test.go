@@ -109,6 +109,28 @@ func TestAnswerWhole(t *testing.T) {
 			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":1e30,"completion_tokens":3}}`,
 			"Hello", Usage{Output: 3, Calls: 1},
 		},
+		"tokens that were cached, written and thought": {
+			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":100,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30},` +
+				`"completion_tokens":50,"completion_tokens_details":{"reasoning_tokens":40}}}`,
+			"Hello", Usage{Input: 100, Cached: 60, Written: 30, Output: 50, Reasoning: 40, Calls: 1},
+		},
+		"tokens that DeepSeek remembered": {
+			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":100,"prompt_cache_hit_tokens":64,"prompt_cache_miss_tokens":36,"completion_tokens":5}}`,
+			"Hello", Usage{Input: 100, Cached: 64, Output: 5, Calls: 1},
+		},
+		"parts that are more than the whole": {
+			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":10,"prompt_tokens_details":{"cached_tokens":8,"cache_write_tokens":8},` +
+				`"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":40}}}`,
+			"Hello", Usage{Input: 10, Cached: 8, Written: 2, Output: 5, Reasoning: 5, Calls: 1},
+		},
+		"usage that is nonsense": {
+			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":"12","prompt_tokens_details":"none","completion_tokens":-3,"completion_tokens_details":{"reasoning_tokens":null}}}`,
+			"Hello", Usage{Calls: 1},
+		},
+		"usage that is none": {
+			`{"choices":[{"message":{"content":"Hello"}}],"usage":"free"}`,
+			"Hello", Usage{Calls: 1},
+		},
 		"a null choice, and one too many": {
 			`{"choices":[null,{"message":{"content":"Hello"},"finish_reason":"stop"},{"index":1,"message":{"content":"x"}}]}`,
 			"Hello", Usage{Calls: 1},
@@ -231,12 +253,12 @@ func TestFlaws(t *testing.T) {
 		"empty":                 {"", "", "stop", "model: the answer is empty, finish reason stop, request req_1"},
 		"blank":                 {" \\n", "", "stop", "model: the answer is empty, finish reason stop, request req_1"},
 		"a tool call":           {"", "", "tool_calls", "model: the answer is empty, finish reason tool_calls, request req_1"},
-		"cut by its length":     {"half an", "", "length", "model: the answer was cut off at its limit of tokens; raise max_tokens, request req_1"},
-		"nothing but thoughts":  {"", "", "model_length", "model: the answer was cut off at its limit of tokens; raise max_tokens, request req_1"},
-		"filtered":              {"half an", "", "content_filter", "model: the provider's content filter stopped the answer, request req_1"},
-		"refused":               {"", "I can't help.", "stop", "model: the model refuses to answer: I can't help., request req_1"},
+		"cut by its length":     {"half an", "", "length", "length: the answer was cut off at its limit of tokens; raise max_tokens, request req_1"},
+		"nothing but thoughts":  {"", "", "model_length", "length: the answer was cut off at its limit of tokens; raise max_tokens, request req_1"},
+		"filtered":              {"half an", "", "content_filter", "content_filter: the provider's content filter stopped the answer, request req_1"},
+		"refused":               {"", "I can't help.", "stop", "refusal: the model refuses to answer: I can't help., request req_1"},
 		"given up":              {"half an", "", "error", "server: the provider gave up in the middle of the answer: error, request req_1"},
-		"refused in many words": {"", strings.Repeat("no ", 1000), "stop", "model: the model refuses to answer: " + strings.Repeat("no ", 90) + "…, request req_1"},
+		"refused in many words": {"", strings.Repeat("no ", 1000), "stop", "refusal: the model refuses to answer: " + strings.Repeat("no ", 90) + "…, request req_1"},
 	}
 	for name, tt := range tests {
 		message := `{"content":"` + tt.content + `","refusal":"` + tt.refusal + `"}`

@@ -380,7 +380,7 @@ func kindNamed(name string) Kind {
 	case "timeout", "timeout_error", "deadline_exceeded":
 		return Timeout
 	case "content_filter":
-		return BadAnswer
+		return Filtered
 	}
 	if status, err := strconv.Atoi(name); err == nil && status >= 400 {
 		return kindOf(status)

@@ -19,7 +19,10 @@ const (
 	Server     ErrorKind = "server"
 	Network    ErrorKind = "network"
 	BadRequest ErrorKind = "bad_request"
-	Model      ErrorKind = "model" // an answer that is no answer
+	Model      ErrorKind = "model"          // an answer that is no answer
+	Refusal    ErrorKind = "refusal"        // the model does not want to
+	Filtered   ErrorKind = "content_filter" // the provider does not let it
+	Length     ErrorKind = "length"         // an answer that was cut off at its limit of tokens
 	Limit      ErrorKind = "limit"
 	Budget     ErrorKind = "budget"
 	Expression ErrorKind = "expression"
@@ -38,7 +41,7 @@ const (
 
 // ErrorKinds lists them all, in the order of the documentation.
 func ErrorKinds() []ErrorKind {
-	return []ErrorKind{RateLimit, Timeout, Auth, Server, Network, BadRequest, Model, Limit, Budget, Expression, Schema, Permission,
+	return []ErrorKind{RateLimit, Timeout, Auth, Server, Network, BadRequest, Model, Refusal, Filtered, Length, Limit, Budget, Expression, Schema, Permission,
 		Tool, Exec, HTTP, Fail, Rejected, Recording, Cancelled, Panic, Internal}
 }
 

@@ -141,8 +141,8 @@ func TestDefect05AnAgentThatDidNotFinishHasFailed(t *testing.T) {
 		want                   engine.ErrorKind // empty: it finishes
 	}{
 		"finished":                 {"agent: {model: openai/x}", "application/json", reply("all of it", "stop"), ""},
-		"cut by its length":        {"agent: {model: openai/x}", "application/json", reply("half of", "length"), engine.Model},
-		"stopped by a filter":      {"agent: {model: openai/x}", "application/json", reply("", "content_filter"), engine.Model},
+		"cut by its length":        {"agent: {model: openai/x}", "application/json", reply("half of", "length"), engine.Length},
+		"stopped by a filter":      {"agent: {model: openai/x}", "application/json", reply("", "content_filter"), engine.Filtered},
 		"empty":                    {"agent: {model: openai/x}", "application/json", reply("", "stop"), engine.Model},
 		"nothing at all":           {"agent: {model: openai/x}", "application/json", "", engine.Model},
 		"a stream that breaks":     {"agent: {model: openai/x}", "text/event-stream", frame("half of"), engine.Network},
