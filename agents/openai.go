@@ -7,78 +7,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tmc/langchaingo/llms"
 	"github.com/tmc/langchaingo/llms/openai"
 )
-
-// maxPiece is how many bytes of text langchaingo gets in one line: it gives up on lines of 64 KiB, and JSON may write a
-// byte as six.
-const maxPiece = 8 << 10
-
-// chat is a model that speaks OpenAI's chat completions, https://platform.openai.com/docs/api-reference/chat.
-type chat struct {
-	client   *http.Client
-	provider Provider
-	baseURL  string
-	key      string // empty: the server wants none
-	name     string
-}
-
-// Answer asks langchaingo, and believes the exchange where the two differ.
-func (m *chat) Answer(ctx context.Context, q Question, text func(piece string)) (Answer, error) {
-	c := &completion{provider: m.provider, question: q, usage: Usage{Calls: 1}}
-	x := &exchange{client: m.client, key: m.key, stream: text != nil, dialect: c}
-	answer, err := m.ask(ctx, x, q, text)
-	none := Answer{Usage: c.usage}
-	if ctx.Err() != nil {
-		return none, ctx.Err()
-	}
-	if x.err != nil {
-		return none, x.err
-	}
-	if err != nil {
-		return none, x.fail(&Error{Kind: BadAnswer, Message: err.Error()})
-	}
-	if err := c.flaw(answer); err != nil {
-		return none, x.fail(err)
-	}
-	return Answer{Text: answer, Usage: c.usage}, nil
-}
-
-// ask gives the text of an answer. Where x has an error the text may be cut.
-func (m *chat) ask(ctx context.Context, x *exchange, q Question, text func(string)) (string, error) {
-	// Whatever is not set here langchaingo takes from variables of the environment that are meant for OpenAI.
-	llm, err := openai.New(
-		openai.WithHTTPClient(x),
-		openai.WithBaseURL(m.baseURL),
-		openai.WithModel(m.name),
-		openai.WithToken(cmp.Or(m.key, "none")),
-		openai.WithOrganization(""),
-	)
-	if err != nil {
-		return "", err
-	}
-	var options []llms.CallOption
-	if text != nil {
-		options = append(options, llms.WithStreamingFunc(func(_ context.Context, piece []byte) error {
-			if len(piece) > 0 {
-				text(string(piece))
-			}
-			return nil
-		}))
-	}
-	resp, err := llm.GenerateContent(ctx, conversation(q), options...)
-	if err != nil {
-		return "", err
-	}
-	return resp.Choices[0].Content, nil
-}
 
 // conversation is a question as langchaingo has it.
 func conversation(q Question) []llms.MessageContent {
@@ -96,23 +33,21 @@ func conversation(q Question) []llms.MessageContent {
 	return messages
 }
 
-// completion is the dialect of chat completions, and what an answer says that langchaingo does not tell.
+// completion is the dialect of OpenAI's chat completions, https://platform.openai.com/docs/api-reference/chat, and what an answer says that langchaingo does not tell.
 type completion struct {
 	provider Provider
 	question Question
 
-	size    int // of the text and the refusal
 	finish  string
 	refusal string
 	usage   Usage
-	done    bool // the end was announced
 }
 
 // chunk is a completion, or one frame of it.
 type chunk struct {
 	Choices []*choice       `json:"choices"`
-	Usage   json.RawMessage `json:"usage,omitempty"`
-	Error   any             `json:"error,omitempty"`
+	Usage   json.RawMessage `json:"usage"`
+	Error   any             `json:"error"`
 }
 
 type choice struct {
@@ -124,7 +59,7 @@ type choice struct {
 
 type said struct {
 	Content string `json:"content"`
-	Refusal string `json:"refusal,omitempty"`
+	Refusal string `json:"refusal"`
 }
 
 type tokens struct {
@@ -160,16 +95,39 @@ func (u *Usage) set(input, cached, written, output, reasoning count) {
 	u.Reasoning = min(int(reasoning), u.Output)
 }
 
+func (c *completion) ask(ctx context.Context, m *remote, x *exchange) (string, error) {
+	// Whatever is not set here langchaingo takes from variables of the environment that are meant for OpenAI.
+	llm, err := openai.New(
+		openai.WithHTTPClient(x),
+		openai.WithBaseURL(m.home.String()),
+		openai.WithModel(m.name),
+		openai.WithToken("none"), // the exchange has the key
+		openai.WithOrganization(""),
+	)
+	if err != nil {
+		return "", err
+	}
+	resp, err := llm.GenerateContent(ctx, conversation(c.question))
+	if err != nil {
+		return "", err
+	}
+	return resp.Choices[0].Content, nil
+}
+
+func (c *completion) used() Usage { return c.usage }
+
+func (c *completion) authorize(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) }
+
 // request sets the parameters. All are set here: langchaingo sends a temperature of 0 where none is wanted and never
 // sends top_p, a seed of 0 or the effort of reasoning.
-func (c *completion) request(body io.Reader) ([]byte, error) {
+func (c *completion) request(body io.Reader, stream bool) ([]byte, error) {
 	var fields map[string]any
 	if err := json.NewDecoder(body).Decode(&fields); err != nil {
 		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("reading the request: %v", err)}
 	}
 	delete(fields, "temperature")
-	if c.provider.strict {
-		delete(fields, "stream_options")
+	if stream && !c.provider.strict {
+		fields["stream_options"] = map[string]any{"include_usage": true}
 	}
 	q := c.question
 	if q.Temperature != nil {
@@ -190,10 +148,10 @@ func (c *completion) request(body io.Reader) ([]byte, error) {
 	if q.Reasoning != "" {
 		fields["reasoning_effort"] = q.Reasoning
 	}
-	for name, v := range q.Extra {
-		if name != "stream" { // which the caller decides by listening or not
-			fields[name] = v
-		}
+	maps.Copy(fields, q.Extra)
+	delete(fields, "stream")
+	if stream { // which the caller decides by listening
+		fields["stream"] = true
 	}
 	data, err := json.Marshal(fields)
 	if err != nil {
@@ -202,67 +160,54 @@ func (c *completion) request(body io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// whole gives langchaingo the one choice that was asked for: it panics where one of several is null.
-func (c *completion) whole(body []byte, stream bool) ([]byte, error) {
+// whole takes the one choice that was asked for.
+func (c *completion) whole(body []byte) (string, error) {
 	got, err := c.decode(body)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	first := got.first()
 	if first == nil {
-		return nil, &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer has no choices: %s", body)}
+		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer has no choices: %s", body)}
 	}
 	c.finish, c.refusal = first.FinishReason, first.Message.Refusal
-	if stream {
-		c.done = true
-		text, err := frames(first.Message.Content)
-		if err != nil {
-			return nil, err
-		}
-		last, err := c.end()
-		if err != io.EOF {
-			return nil, err
-		}
-		return append(text, last...), nil
-	}
-	return encode(choice{Message: said{Content: first.Message.Content}, FinishReason: c.finish})
+	return first.Message.Content, nil
 }
 
-// event gives langchaingo the text of a frame.
-func (c *completion) event(e event) ([]byte, error) {
+func (c *completion) event(e event) (string, error) {
 	if string(bytes.TrimSpace(e.data)) == "[DONE]" {
-		c.done = true
-		return c.end()
+		return "", c.end()
 	}
 	if e.name == "error" {
-		return nil, failure(complaintIn(e.data))
+		return "", failure(complaintIn(e.data))
 	}
 	got, err := c.decode(e.data)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	first := got.first()
 	if first == nil {
-		return nil, nil
+		return "", nil
 	}
 	c.finish = cmp.Or(first.FinishReason, c.finish)
-	c.refusal += first.Delta.Refusal
-	if c.size += len(first.Delta.Content) + len(first.Delta.Refusal); c.size > maxReply {
-		return nil, &Error{Kind: BadAnswer, Message: "the answer is too large"}
+	if len(c.refusal) < maxError {
+		c.refusal += first.Delta.Refusal
 	}
-	return frames(first.Delta.Content)
+	return first.Delta.Content, nil
 }
 
-// end is one only where the model said why it stopped, or the server that this is all.
-func (c *completion) end() ([]byte, error) {
-	if c.finish == "" && !c.done {
-		return nil, &Error{Kind: Network, Message: "the answer broke off: its stream ended before the model did"}
+// end is one only where the model said why it stopped. A server's own mark is not enough: some send it behind what broke
+// off before them.
+func (c *completion) end() error {
+	if c.finish == "" {
+		return &Error{Kind: Network, Message: "the answer broke off: its stream ended before the model did"}
 	}
-	last, err := frame(choice{FinishReason: c.finish})
-	if err != nil {
-		return nil, err
-	}
-	return append(last, "data: [DONE]\n\n"...), io.EOF
+	return io.EOF
+}
+
+// reply leaves out why the model stopped: langchaingo panics at some reasons.
+func (c *completion) reply(text string) ([]byte, error) {
+	return json.Marshal(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"content": text}}}})
 }
 
 // decode reads a completion or a frame of one, and takes its usage.
@@ -292,7 +237,6 @@ func (c chunk) first() *choice {
 	return nil
 }
 
-// flaw is what makes a complete answer none, or nil.
 func (c *completion) flaw(text string) error {
 	switch c.finish {
 	case "length", "model_length": // Mistral tells its two limits apart
@@ -310,27 +254,3 @@ func (c *completion) flaw(text string) error {
 	}
 	return nil
 }
-
-// frames is text as an event stream.
-func frames(text string) ([]byte, error) {
-	var out []byte
-	for text != "" {
-		n := min(len(text), maxPiece)
-		for n < len(text) && !utf8.RuneStart(text[n]) {
-			n--
-		}
-		piece, err := frame(choice{Delta: said{Content: text[:n]}})
-		if err != nil {
-			return nil, err
-		}
-		out, text = append(out, piece...), text[n:]
-	}
-	return out, nil
-}
-
-func frame(c choice) ([]byte, error) {
-	data, err := encode(c)
-	return fmt.Appendf(nil, "data: %s\n\n", data), err
-}
-
-func encode(c choice) ([]byte, error) { return json.Marshal(chunk{Choices: []*choice{&c}}) }

@@ -32,10 +32,6 @@ func TestAnswerStreamed(t *testing.T) {
 			frames: []string{`{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}`},
 			want:   "ok", usage: Usage{Calls: 1},
 		},
-		"no finish reason before the end mark": {
-			frames: []string{`{"choices":[{"delta":{"content":"ok"}}]}`, `[DONE]`},
-			want:   "ok", usage: Usage{Calls: 1},
-		},
 		"text behind the finish reason": {
 			frames: []string{`{"choices":[{"delta":{"content":"o"},"finish_reason":"stop"}]}`, `{"choices":[{"delta":{"content":"k"}}]}`, `[DONE]`},
 			want:   "o|k", usage: Usage{Calls: 1},
@@ -283,20 +279,6 @@ func TestFlaws(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// TestTextIsBounded begins with a text that is almost full: langchaingo takes seconds for one.
-func TestTextIsBounded(t *testing.T) {
-	t.Parallel()
-	c := completion{size: maxReply - 1}
-	letter := event{data: []byte(`{"choices":[{"delta":{"content":"x"}}]}`)}
-	if _, err := c.event(letter); err != nil {
-		t.Errorf("the last letter that fits: %v", err)
-	}
-	_, err := c.event(letter)
-	if got, want := tell(err), "model: the answer is too large"; got != want {
-		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -90,6 +91,7 @@ func Providers() []Provider {
 type Set struct {
 	lookup func(name string) (string, bool)
 	client *http.Client
+	total  time.Duration
 	own    map[string]func(model string) (Model, error)
 }
 
@@ -106,10 +108,16 @@ func WithProvider(name string, open func(model string) (Model, error)) Option {
 	return func(s *Set) { s.own[name] = open }
 }
 
-// WithClient sends requests with a copy of c, which refuses redirects. The default has no timeout but those of dialing
-// and of a server that falls silent.
+// WithClient sends requests with a copy of c, which refuses redirects. The default goes through the proxy that the
+// environment names for https (HTTPS_PROXY, NO_PROXY) and through none for http.
 func WithClient(c *http.Client) Option {
 	return func(s *Set) { s.client = c }
+}
+
+// WithTimeout bounds a request and its answer; the default is 30 minutes, for models that think. A server that does not
+// begin within 10 minutes, or stands still for 5, is given up before.
+func WithTimeout(d time.Duration) Option {
+	return func(s *Set) { s.total = d }
 }
 
 // NewSet makes a set of all providers.
@@ -117,6 +125,7 @@ func NewSet(opts ...Option) *Set {
 	s := &Set{
 		lookup: os.LookupEnv,
 		client: &http.Client{Transport: newTransport()},
+		total:  endurance,
 		own:    map[string]func(string) (Model, error){},
 	}
 	for _, opt := range opts {
@@ -190,7 +199,7 @@ func (s *Set) Open(ref, baseURL string) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &chat{client: s.client, provider: p, baseURL: address, key: key, name: model}, nil
+	return &remote{client: s.client, total: s.total, provider: p, home: address, key: key, name: model}, nil
 }
 
 // Secrets is the keys that the environment holds for any provider, so that they can be masked.
@@ -230,7 +239,7 @@ func (s *Set) key(p Provider) (string, error) {
 
 // address is where a provider is asked. An error names who set the address and never shows it: there may be a password
 // in it.
-func (s *Set) address(p Provider, baseURL string) (string, error) {
+func (s *Set) address(p Provider, baseURL string) (*url.URL, error) {
 	from, raw := "base_url", strings.TrimSpace(baseURL)
 	if raw == "" {
 		from, raw = s.first(p.BaseEnv)
@@ -239,7 +248,7 @@ func (s *Set) address(p Provider, baseURL string) (string, error) {
 		from, raw = p.Name, p.BaseURL
 	}
 	if raw == "" {
-		return "", fmt.Errorf("%s needs an address: set %s", p.Name, strings.Join(p.BaseEnv, " or "))
+		return nil, fmt.Errorf("%s needs an address: set %s", p.Name, strings.Join(p.BaseEnv, " or "))
 	}
 	if p.Name == "ollama" {
 		raw = ollamaAddress(raw)
@@ -247,21 +256,21 @@ func (s *Set) address(p Provider, baseURL string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%s is no address such as https://host/v1", from)
+		return nil, fmt.Errorf("%s is no address such as https://host/v1", from)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", fmt.Errorf("%s must begin with http:// or https://, not %q", from, u.Scheme)
+		return nil, fmt.Errorf("%s must begin with http:// or https://, not %q", from, u.Scheme)
 	case u.User != nil:
-		return "", fmt.Errorf("%s must have no user and no password in it", from)
+		return nil, fmt.Errorf("%s must have no user and no password in it", from)
 	case u.Hostname() == "":
-		return "", fmt.Errorf("%s lacks a host", from)
+		return nil, fmt.Errorf("%s lacks a host", from)
 	case u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("%s must end before the ? or # in it", from)
+		return nil, fmt.Errorf("%s must end before the ? or # in it", from)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	if u.Path == "" {
 		u.Path = p.path
 	}
-	return u.String(), nil
+	return u, nil
 }
 
 // ollamaAddress completes an address without a scheme as Ollama's own tools do, which take a bare host or port too:

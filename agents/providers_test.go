@@ -132,8 +132,8 @@ func describe(m Model, err error) string {
 	switch m := m.(type) {
 	case own:
 		return "mine " + string(m)
-	case *chat:
-		return strings.Join([]string{m.baseURL, cmp.Or(m.key, "-"), m.name}, " ")
+	case *remote:
+		return strings.Join([]string{m.home.String(), cmp.Or(m.key, "-"), m.name}, " ")
 	}
 	return fmt.Sprintf("%T", m)
 }

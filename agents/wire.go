@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -32,13 +33,15 @@ const (
 	patience = 10 * time.Minute
 	// silence is how long a server may take between two pieces of its answer: models think in the middle too.
 	silence = 5 * time.Minute
+	// endurance is how long an answer may take in all, where no option says another time.
+	endurance = 30 * time.Minute
 )
 
 // newTransport is what a [Set] shares between its models.
 func newTransport() *http.Transport {
 	dialer := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               proxy,
 		DialContext:         dialer.DialContext,
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -48,43 +51,65 @@ func newTransport() *http.Transport {
 	}
 }
 
+// proxy is the one of the environment (HTTPS_PROXY, NO_PROXY) for what it cannot read. A request without encryption goes
+// straight to its server, or the proxy would see the question and the key.
+func proxy(r *http.Request) (*url.URL, error) {
+	if r.URL.Scheme != "https" {
+		return nil, nil
+	}
+	return http.ProxyFromEnvironment(r)
+}
+
 // refuseRedirects makes a client return a redirect as the answer. Followed, it would take the question to another host,
 // and the key along to another port of the same.
 func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// dialect is what an [exchange] must know of the API that a provider speaks. One value serves one exchange. What it
-// returns goes to langchaingo in place of what came; its errors are of type [*Error].
+// dialect is what an [exchange] must know of the API that a provider speaks. One value serves one exchange. Its errors
+// are of type [*Error].
 type dialect interface {
+	// ask asks langchaingo, whose HTTP client is x, and gives the text of the answer.
+	ask(ctx context.Context, m *remote, x *exchange) (string, error)
+	// authorize puts the key into the header of a request.
+	authorize(h http.Header, key string)
 	// request completes the body that langchaingo wrote.
-	request(body io.Reader) ([]byte, error)
-	// whole checks an answer that came in one piece, and gives it as a stream where one was asked for: some servers
-	// do not stream.
-	whole(body []byte, stream bool) ([]byte, error)
-	// event checks a piece of an answer that streams. Its error is [io.EOF] where that was the last.
-	event(e event) ([]byte, error)
+	request(body io.Reader, stream bool) ([]byte, error)
+	// whole takes an answer that came in one piece, and gives its text.
+	whole(body []byte) (string, error)
+	// event takes a piece of an answer that streams, and gives the text in it. Its error is [io.EOF] where that was the
+	// last.
+	event(e event) (string, error)
 	// end is for a stream that ended by itself: [io.EOF] where nothing is missing.
-	end() ([]byte, error)
+	end() error
+	// reply is the answer as langchaingo reads it.
+	reply(text string) ([]byte, error)
+	// flaw is what makes a complete answer none, or nil.
+	flaw(text string) error
+	// used is right with an error too.
+	used() Usage
 }
 
-// exchange is one request and its answer. It is the HTTP client that langchaingo uses: what langchaingo is not fit to
-// see never reaches it.
+// exchange is one request and its answer. It is the HTTP client that langchaingo uses: langchaingo sees no key, no
+// stream, no error and no answer but a good one in one piece. What came it gets wrong: it takes broken streams for whole
+// ones, forgets the status of errors, and panics or leaks where a provider is careless.
 type exchange struct {
 	client  *http.Client
-	key     string
-	stream  bool
+	total   time.Duration // that the exchange may take
+	home    *url.URL      // of the provider: the key goes nowhere else
+	key     string        // empty: the server wants none
+	text    func(string)  // hears the answer as it comes; nil: it comes in one piece
 	dialect dialect
 
 	requestID string
 	err       error // why there is no answer: langchaingo rewrites some errors and loses others
 }
 
-// Do sends a request and returns its answer, checked; for a stream the checks go on while it is read.
+// Do sends a request and gives langchaingo the answer when it is complete.
 func (x *exchange) Do(req *http.Request) (*http.Response, error) {
-	checked, err := x.send(req)
+	reply, err := x.send(req)
 	if err != nil {
 		return nil, x.fail(err)
 	}
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: checked, Request: req}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(reply)), Request: req}, nil
 }
 
 // fail keeps an error as the exchange's, in one short line without the key.
@@ -111,14 +136,17 @@ func (x *exchange) words(s string) string {
 	return s
 }
 
-// send gives the body of a good answer; closing it ends the request.
-func (x *exchange) send(req *http.Request) (io.ReadCloser, error) {
+// send gives the answer to a request as langchaingo reads it.
+func (x *exchange) send(req *http.Request) ([]byte, error) {
 	req, err := x.rewrite(req)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	b := &body{caller: req.Context(), ctx: ctx, cancel: cancel, left: maxReply}
+	defer cancel(nil)
+	over := time.AfterFunc(x.total, func() { cancel(timeout("the answer was not complete within %v", x.total)) })
+	defer over.Stop()
+	b := &body{caller: req.Context(), ctx: ctx, left: maxReply}
 	late := time.AfterFunc(patience, func() { cancel(timeout("the answer did not begin within %v", patience)) })
 	resp, err := x.client.Do(req.WithContext(ctx))
 	late.Stop()
@@ -126,22 +154,25 @@ func (x *exchange) send(req *http.Request) (io.ReadCloser, error) {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // without the address, which stands in front already
 		}
-		err = b.broken("cannot reach "+req.URL.Host, err)
-		cancel(nil)
-		return nil, err
+		return nil, b.broken("cannot reach "+req.URL.Host, err)
 	}
+	defer resp.Body.Close()
 	b.under = resp.Body
 	b.timer = time.AfterFunc(silence, func() { cancel(timeout("the answer stood still for %v", silence)) })
-	checked, err := x.receive(resp, b)
+	defer b.timer.Stop()
+	text, err := x.receive(resp, b)
 	if err != nil {
-		b.Close()
+		return nil, err
 	}
-	return checked, err
+	return x.dialect.reply(text)
 }
 
-// rewrite gives a request the body that the dialect wants.
+// rewrite gives a request the body that the dialect wants, and the key.
 func (x *exchange) rewrite(req *http.Request) (*http.Request, error) {
-	data, err := x.dialect.request(req.Body)
+	if req.URL.Scheme != x.home.Scheme || req.URL.Host != x.home.Host {
+		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("the request goes to %s, not to %s", req.URL.Host, x.home.Host)}
+	}
+	data, err := x.dialect.request(req.Body, x.text != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -151,43 +182,93 @@ func (x *exchange) rewrite(req *http.Request) (*http.Request, error) {
 	}
 	out.Header = req.Header.Clone()
 	out.Header.Set("User-Agent", "flowrun")
-	if x.key == "" {
-		out.Header.Del("Authorization") // langchaingo knows no server without a key
+	for _, name := range []string{"Authorization", "X-Api-Key"} {
+		out.Header.Del(name) // langchaingo's: it knows no server without a key, and has none
+	}
+	if x.key != "" {
+		x.dialect.authorize(out.Header, x.key)
 	}
 	return out, nil
 }
 
-// receive checks an answer as far as that can be done before it is read.
-func (x *exchange) receive(resp *http.Response, b *body) (io.ReadCloser, error) {
-	x.requestID = resp.Header.Get("X-Request-Id")
+// receive checks an answer and gives its text.
+func (x *exchange) receive(resp *http.Response, b *body) (string, error) {
+	x.requestID = cmp.Or(resp.Header.Get("X-Request-Id"), resp.Header.Get("Request-Id"))
+	packed := resp.Header.Get("Content-Encoding") // what was asked for is unpacked already
+	if packed == "identity" {
+		packed = ""
+	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, refused(resp, b)
+		return "", refused(resp, b, packed)
+	}
+	if packed != "" {
+		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is packed as %s, which nobody asked for", packed)}
 	}
 	form, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if x.stream && form == "text/event-stream" {
+	if x.text != nil && form == "text/event-stream" {
 		b.left = maxStream
-		return newStream(b, x), nil
+		return x.listen(newEvents(b))
 	}
 	data, err := io.ReadAll(b)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if x.stream && form != "application/json" {
-		return nil, &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is no event stream but %s: %s", cmp.Or(form, "without a type"), data)}
+	if x.text != nil && form != "application/json" {
+		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is no event stream but %s: %s", cmp.Or(form, "without a type"), data)}
 	}
-	b.Close()
-	checked, err := x.dialect.whole(data, x.stream)
-	return io.NopCloser(bytes.NewReader(checked)), err
+	text, err := x.dialect.whole(data)
+	if err == nil && x.text != nil && text != "" {
+		x.text(text) // some servers do not stream
+	}
+	return text, err
+}
+
+// listen gives the text of a stream that was read to its end.
+func (x *exchange) listen(frames *events) (string, error) {
+	var text strings.Builder
+	for {
+		piece, err := x.next(frames)
+		if text.Len()+len(piece) > maxReply {
+			return "", &Error{Kind: BadAnswer, Message: "the answer is too large"}
+		}
+		if piece != "" {
+			text.WriteString(piece)
+			x.text(piece)
+		}
+		if err == io.EOF {
+			return text.String(), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// next is the text of the next frame. Its error is [io.EOF] where that was the last.
+func (x *exchange) next(frames *events) (string, error) {
+	e, err := frames.next()
+	switch {
+	case err == io.EOF:
+		return "", x.dialect.end()
+	case err == bufio.ErrTooLong:
+		return "", &Error{Kind: BadAnswer, Message: "a piece of the answer is too large"}
+	case err != nil:
+		return "", err
+	}
+	return x.dialect.event(e)
 }
 
 // refused is the error of an answer with another status than 200.
-func refused(resp *http.Response, body io.Reader) error {
+func refused(resp *http.Response, body io.Reader, packed string) error {
 	e := &Error{Kind: kindOf(resp.StatusCode), Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now())}
 	if to, err := resp.Location(); err == nil && e.Status/100 == 3 {
 		e.Message = "redirects are refused, and this one leads to " + to.Host
 		return e
 	}
-	data, _ := io.ReadAll(io.LimitReader(body, maxError)) // what came of it will do
+	var data []byte
+	if packed == "" {
+		data, _ = io.ReadAll(io.LimitReader(body, maxError)) // what came of it will do
+	}
 	c := complaintIn(data)
 	if slices.Contains(c.names, "insufficient_quota") {
 		e.Kind = BadRequest // OpenAI says so with status 429, but waiting does not help
@@ -222,10 +303,9 @@ func span(n float64, unit time.Duration) time.Duration {
 
 // body is an answer as it comes. Reading it ends with the caller's context, after a silence, and behind left bytes.
 type body struct {
-	under  io.ReadCloser
+	under  io.Reader
 	caller context.Context // of the question; here because a Read has none
 	ctx    context.Context // of the request
-	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	left   int
 }
@@ -241,13 +321,6 @@ func (b *body) Read(p []byte) (int, error) {
 		err = b.broken("the answer broke off", err)
 	}
 	return n, err
-}
-
-// Close ends the request, also while it is read.
-func (b *body) Close() error {
-	b.timer.Stop()
-	b.cancel(nil)
-	return b.under.Close()
 }
 
 // broken says why a request ended: because its question did, because the server let it wait, or by itself. Its [*Error]

@@ -10,7 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +111,11 @@ func TestNoAnswer(t *testing.T) {
 		"more than is read":           {says(200, "application/json", strings.Repeat(" ", maxReply+1)), false, "model: the answer is too large"},
 		"more than is read, packed":   {packed(strings.Repeat(" ", maxReply+1)), false, "model: the answer is too large"},
 		"more than is read, refused":  {says(500, "text/plain", strings.Repeat("x", maxReply+1)), false, "server: " + strings.Repeat("x", maxQuote-1) + "… (status 500)"},
+		"packed as nobody asked":      {says(200, "application/json", "\x1f\x8b", "Content-Encoding", "gzip, gzip"), false, "model: the answer is packed as gzip, gzip, which nobody asked for"},
+		"packed, and a stream":        {says(200, "text/event-stream", "\x1f\x8b", "Content-Encoding", "br"), true, "model: the answer is packed as br, which nobody asked for"},
+		"packed, and refused":         {says(500, "text/plain", "\x1f\x8b", "Content-Encoding", "zstd"), false, "server: internal server error (status 500)"},
+		"not packed, as it says":      {says(200, "application/json", "x", "Content-Encoding", "identity"), false, "model: the answer is no chat completion but x"},
+		"no finish reason":            {streams(`{"choices":[{"delta":{"content":"half an"}}]}`, `[DONE]`), true, "network: the answer broke off: its stream ended before the model did, request req_1"},
 		"less than announced":         {says(200, "application/json", "{", "Content-Length", "100"), false, "network: the answer broke off: unexpected EOF"},
 		"less than announced of it":   {says(200, "text/event-stream", wire(`{"choices":[{"delta":{"content":"o"}}]}`), "Content-Length", "100"), true, "network: the answer broke off: unexpected EOF"},
 		"a connection that is closed": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, "network: cannot reach HOST: EOF"},
@@ -345,7 +353,7 @@ func TestSilence(t *testing.T) {
 		},
 		"a slow stream": {
 			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) {
-				for range 5 {
+				for range 2 {
 					time.Sleep(silence - 1)
 					io.WriteString(w, ": thinking\n\n")
 					time.Sleep(silence - 1)
@@ -354,7 +362,24 @@ func TestSilence(t *testing.T) {
 				io.WriteString(w, end)
 			}),
 			streamed: true,
-			want:     "word word word word word ", took: 10 * (silence - 1),
+			want:     "word word ", took: 4 * (silence - 1),
+		},
+		"a stream that never ends": {
+			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) {
+				for sleep(ctx, time.Now().Add(time.Second)) == nil {
+					io.WriteString(w, frame)
+				}
+			}),
+			streamed: true,
+			want:     "timeout: the answer was not complete within 30m0s", took: endurance,
+		},
+		"an answer that comes by the byte": {
+			transport: pipe("application/json", func(ctx context.Context, w io.Writer) {
+				for sleep(ctx, time.Now().Add(time.Second)) == nil {
+					io.WriteString(w, " ")
+				}
+			}),
+			want: "timeout: the answer was not complete within 30m0s", took: endurance,
 		},
 		"a slow listener": {
 			transport: pipe("text/event-stream", func(ctx context.Context, w io.Writer) { io.WriteString(w, frame+frame); io.WriteString(w, end) }),
@@ -470,5 +495,80 @@ func TestEveryStreamIsBounded(t *testing.T) {
 	_, err := open(t, client, "http://fake.test/v1").Answer(t.Context(), hello(), func(string) {})
 	if got, want := tell(err), "model: the answer is too large"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestHome holds that nothing goes to another place than the provider's, and the key not even to langchaingo.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.String()+" "+r.Header.Get("Authorization"))
+		return nil, errors.New("enough")
+	})}
+	home := &url.URL{Scheme: "https", Host: "models.test", Path: "/v1"}
+	for _, address := range []string{
+		"https://models.test/v1/chat/completions", "http://models.test/v1/chat/completions", "https://models.test:8443/v1/chat/completions",
+		"https://models.test.evil.test/v1", "https://evil.test/?models.test", "https://user@evil.test/v1",
+	} {
+		x := &exchange{client: client, total: time.Minute, home: home, key: secret, dialect: &completion{}}
+		req := httptest.NewRequest(http.MethodPost, address, strings.NewReader("{}"))
+		req.Header.Set("Authorization", "Bearer none")
+		if resp, err := x.Do(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: there is an answer", address)
+		}
+	}
+	if got, want := strings.Join(asked, "\n"), "https://models.test/v1/chat/completions Bearer "+secret; got != want {
+		t.Errorf("asked %s, want %s", got, want)
+	}
+}
+
+// TestProxy runs itself again with proxies in the environment, which Go reads once.
+func TestProxy(t *testing.T) {
+	if os.Getenv("HTTPS_PROXY") != "http://proxy.test:1" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxy$")
+		cmd.Env = append(os.Environ(), "HTTP_PROXY=http://proxy.test:1", "HTTPS_PROXY=http://proxy.test:1", "ALL_PROXY=http://proxy.test:1", "NO_PROXY=near.test")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	transport, ok := NewSet().client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("the client has another transport")
+	}
+	for address, want := range map[string]string{
+		"https://models.test/v1":  "http://proxy.test:1",
+		"https://near.test/v1":    "<nil>",
+		"http://models.test/v1":   "<nil>",
+		"http://192.0.2.7:11434/": "<nil>",
+	} {
+		to, err := transport.Proxy(httptest.NewRequest(http.MethodPost, address, nil))
+		if err != nil || fmt.Sprint(to) != want {
+			t.Errorf("%s goes through %v (%v), want %s", address, to, err, want)
+		}
+	}
+}
+
+// plain is a dialect whose frames are nothing but text.
+type plain struct{ dialect }
+
+func (plain) event(e event) (string, error) { return string(e.data), nil }
+func (plain) end() error                    { return io.EOF }
+
+func TestTextIsBounded(t *testing.T) {
+	t.Parallel()
+	frame := "data: " + strings.Repeat("x", 1<<20) + "\n\n"
+	for count, want := range map[int]string{maxReply >> 20: "<nil>", maxReply>>20 + 1: "model: the answer is too large"} {
+		heard := 0
+		x := &exchange{dialect: plain{}, text: func(piece string) { heard += len(piece) }}
+		text, err := x.listen(newEvents(strings.NewReader(strings.Repeat(frame, count))))
+		if got := tell(err); got != want || heard != maxReply {
+			t.Errorf("got %s, want %s; heard %d bytes", got, want, heard)
+		}
+		if (err == nil) != (len(text) == maxReply) {
+			t.Errorf("the text has %d bytes", len(text))
+		}
 	}
 }
