@@ -93,6 +93,7 @@ type Set struct {
 	client *http.Client
 	total  time.Duration
 	own    map[string]func(model string) (Model, error)
+	prices *Prices // nil: the built-in table
 }
 
 // Option changes what a [Set] is made of.
@@ -118,6 +119,11 @@ func WithClient(c *http.Client) Option {
 // begin within 10 minutes, or stands still for 5, is given up before.
 func WithTimeout(d time.Duration) Option {
 	return func(s *Set) { s.total = d }
+}
+
+// WithPrices takes prices from p instead of [BuiltinPrices].
+func WithPrices(p *Prices) Option {
+	return func(s *Set) { s.prices = p }
 }
 
 // NewSet makes a set of all providers.
@@ -200,6 +206,27 @@ func (s *Set) Open(ref, baseURL string) (Model, error) {
 		return nil, err
 	}
 	return &remote{client: s.client, total: s.total, provider: p, home: address, key: key, name: model}, nil
+}
+
+// Prices is the table of the set.
+func (s *Set) Prices() *Prices {
+	if s.prices != nil {
+		return s.prices
+	}
+	return BuiltinPrices()
+}
+
+// Price is what the model called provider/name takes, where that is known. What runs at home, and the mock, take
+// nothing unless the set's own table says so.
+func (s *Set) Price(ref string) (Price, bool) {
+	name, model, _ := strings.Cut(ref, "/")
+	atHome := func(p Provider) bool { return p.Name == name && p.Local }
+	free := s.own[name] == nil && (name == "mock" || slices.ContainsFunc(Providers(), atHome))
+	if free && s.prices == nil { // which is known without reading the table
+		return Price{}, true
+	}
+	price, ok := s.Prices().Of(name, model)
+	return price, ok || free
 }
 
 // Secrets is the keys that the environment holds for any provider, so that they can be masked.
