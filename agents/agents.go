@@ -6,6 +6,7 @@ package agents
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -104,3 +105,6 @@ func (e *Error) Error() string {
 
 // Unwrap is what caused the error, if that is known.
 func (e *Error) Unwrap() error { return e.cause }
+
+// UnknownModel tells whether the provider does not know the model that was asked.
+func (e *Error) UnknownModel() bool { return e.Status == http.StatusNotFound }

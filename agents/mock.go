@@ -46,6 +46,11 @@ func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answe
 	if err := speak(ctx, reply, time.Now(), latency, text); err != nil {
 		return failed, err
 	}
+	return Answer{Text: reply, Usage: m.usage(q, reply)}, nil
+}
+
+// usage is what is reported for an answer.
+func (m *Mock) usage(q Question, reply string) Usage {
 	usage := Usage{Input: m.Input, Output: m.Output, Calls: 1}
 	if usage.Input == 0 {
 		usage.Input = words(q.System)
@@ -56,7 +61,16 @@ func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answe
 	if usage.Output == 0 {
 		usage.Output = words(reply)
 	}
-	return Answer{Text: reply, Usage: usage}, nil
+	return usage
+}
+
+// Bound is exactly what an answer will use.
+func (m *Mock) Bound(q Question) Usage {
+	reply := q.Prompt()
+	if m.Reply != nil {
+		reply, _ = m.Reply(q) // where it fails, nothing is used
+	}
+	return m.usage(q, reply)
 }
 
 // speak lets a reply come word by word, spread over the latency.

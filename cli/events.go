@@ -71,7 +71,7 @@ func (s *streamed) hear(e engine.Event) {
 		if s.from[e.Pos] {
 			s.print(e)
 		}
-	case engine.StepRetried: // another answer follows
+	case engine.StepRetried, engine.RunStarted: // another answer follows
 		if e.Turn == s.turn {
 			s.end()
 			s.turn = ""

@@ -122,8 +122,8 @@ func (p *picture) row(n *node, depth int) row {
 			r.detail = n.model
 		}
 	}
-	if n.tokens > 0 {
-		r.detail = strings.TrimPrefix(r.detail+", "+count(n.tokens, "token"), ", ")
+	if n.used.Tokens() > 0 {
+		r.detail = strings.TrimPrefix(r.detail+", "+spent(n.used), ", ")
 	}
 	return r
 }

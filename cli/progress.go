@@ -49,6 +49,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (p *progress) hear(e engine.Event) {
+	other := p.tree.asked(e.Turn)
 	n := p.tree.hear(e)
 	hidden := p.brief && n.crowded()
 	switch e.Type {
@@ -59,10 +60,12 @@ func (p *progress) hear(e engine.Event) {
 		if p.asks[e.Kind] && !p.brief {
 			p.line(e, "start", label(e), e.Kind, "")
 		}
+	case engine.RunStarted:
+		if other != "" && other != e.Model {
+			p.line(e, "asks", label(e), e.Model+" in place of "+other, yellow)
+		}
 	case engine.RunCompleted:
-		p.total.InputTokens += e.Usage.InputTokens
-		p.total.OutputTokens += e.Usage.OutputTokens
-		p.total.Calls += e.Usage.Calls
+		p.total.Add(e.Usage)
 	case engine.StepCompleted:
 		p.completed(e, n, hidden)
 	case engine.StepFailed:
@@ -98,7 +101,7 @@ func (p *progress) completed(e engine.Event, n *node, hidden bool) {
 		detail += ", " + n.sum()
 	}
 	if n.model != "" {
-		detail += fmt.Sprintf(", %s, %s", n.model, count(n.tokens, "token"))
+		detail += ", " + n.model + ", " + spent(n.used)
 	}
 	p.line(e, "done", label(e), detail, green)
 }
@@ -124,10 +127,33 @@ func (p *progress) summary(e engine.Event) string {
 	if p.total.Calls > 0 {
 		s += ", " + count(p.total.Calls, "call")
 	}
-	if p.total.InputTokens+p.total.OutputTokens > 0 {
+	if p.total.Tokens() > 0 {
 		s += fmt.Sprintf(", %d+%d tokens", p.total.InputTokens, p.total.OutputTokens)
 	}
-	return s
+	if p.total.CacheHits > 0 {
+		s += fmt.Sprintf(", %d from the cache", p.total.CacheHits)
+	}
+	return s + price(p.total)
+}
+
+// spent is what a node used.
+func spent(u engine.Usage) string {
+	if u.Calls == 0 && u.CacheHits > 0 {
+		return "from the cache"
+	}
+	return count(u.Tokens(), "token") + price(u)
+}
+
+// price is what a usage cost, as far as that is known; nothing where it cost nothing.
+func price(u engine.Usage) string {
+	usd, known := u.USD()
+	switch {
+	case usd == 0:
+		return ""
+	case !known:
+		return fmt.Sprintf(", $%.4f and what has no price", usd)
+	}
+	return fmt.Sprintf(", $%.4f", usd)
 }
 
 // label is the node's name with the item or visit that it stands for.

@@ -28,10 +28,10 @@ type node struct {
 	order    [3]int        // among its siblings: its item, line and column
 	began    time.Time
 	model    string
-	tokens   int       // that calls here and below used
-	said     []byte    // the end of what its agent says
-	attempt  int       // the last that failed
-	again    time.Time // when the next begins
+	used     engine.Usage // that calls here and below used
+	said     []byte       // the end of what its agent says
+	attempt  int          // the last that failed
+	again    time.Time    // when the next begins
 
 	items                          int // children that began and are items
 	most                           int // children at work at once
@@ -65,7 +65,7 @@ func (t *tree) hear(e engine.Event) *node {
 		n.say(e.Text)
 	case engine.RunCompleted:
 		for up := n; up != nil; up = up.parent {
-			up.tokens += e.Usage.InputTokens + e.Usage.OutputTokens
+			up.used.Add(e.Usage)
 		}
 	case engine.StepRetried:
 		n.attempt, n.again = e.Attempt, e.Time.Add(e.Delay)
@@ -75,6 +75,14 @@ func (t *tree) hear(e engine.Event) *node {
 		n.parent.count(e)
 	}
 	return n
+}
+
+// asked is the model that a node at work asked last; empty where it asked none.
+func (t *tree) asked(turn string) string {
+	if n := t.open[turn]; n != nil {
+		return n.model
+	}
+	return ""
 }
 
 func (t *tree) start(e engine.Event) *node {

@@ -47,8 +47,8 @@ func TestTreeForgets(t *testing.T) {
 	if got, want := root.sum(), "89992 done, 10000 failed, 8 running"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if want := 3 * (items - atOnce); root.tokens != want {
-		t.Errorf("%d tokens, want %d", root.tokens, want)
+	if want := 3 * (items - atOnce); root.used.Tokens() != want {
+		t.Errorf("%d tokens, want %d", root.used.Tokens(), want)
 	}
 }
 

@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
+	"slices"
+	"time"
 
 	"github.com/flowrun/flowrun/spec"
 )
@@ -12,7 +16,7 @@ type Call struct {
 	Attempt int // from 1
 	visit   *Visit
 	env     spec.Values
-	usage   Usage
+	usage   ByAgent
 	held    string // of an answer that comes piece by piece: the end that may become a secret
 }
 
@@ -62,29 +66,155 @@ func (c *Call) Asked() int { return c.visit.asked }
 // Bounded tells whether a timeout of the file bounds the attempt.
 func (c *Call) Bounded() bool { return c.visit.vx.timeout > 0 }
 
+// Agent is by what an agent is known in the run: its name in the header, after that of an included file; without one
+// the node stands for it.
+func (c *Call) Agent(name string) string {
+	switch unit := c.visit.file.unit; {
+	case name == "":
+		return c.visit.label()
+	case !unit.main:
+		return unit.pipeline.Name + "/" + name
+	}
+	return name
+}
+
 // Allowed tells whether the user granted something that is known only now.
 func (c *Call) Allowed(n spec.Need) bool { return c.visit.run.grants.Allow(n) }
 
-// Ask is the one door out: all that a leaf asks of the world goes through it. What it needs must be granted.
-func Ask[T any](ctx context.Context, c *Call, needs []spec.Need, do func(context.Context) (T, error)) (T, error) {
-	for _, n := range needs {
+// Request is one question that a leaf asks of the world.
+type Request[T any] struct {
+	Needs   []spec.Need     // that must be granted
+	Content func() *Content // where the answer may be kept
+	Known   func(answer T)  // hears an answer that was known, where it is not nil
+	Model   *Asked          // nil: no model is asked
+	Do      func(context.Context) (T, error)
+}
+
+// Asked is the model that a request asks.
+type Asked struct {
+	Model string // provider/name; those that share it share its rate
+	Rate  Rate
+	Agent string       // that asks
+	Most  func() Usage // that the call may use, as far as anything bounds it
+	Used  func() Usage // that it used, known when it has ended, also in failure
+}
+
+// Ask is the one door out: all that a leaf asks of the world goes through it. What it needs must be granted; an answer
+// that is known already is not asked for; what a model may use must be left in the budgets, and its rate must allow it.
+func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
+	for _, n := range r.Needs {
 		if !c.Allowed(n) {
-			var none T
-			return none, Errorf(Permission, "it needs %s", n.Flag())
+			return answer, Errorf(Permission, "it needs %s", n.Flag())
 		}
 	}
 	c.visit.asked++
 	defer c.flush()
-	return do(ctx)
+	ask := func() (T, error) { return out(ctx, c, r) }
+	cache, how := c.visit.run.cache, c.visit.vx.caching
+	if cache == nil || !how.On || r.Content == nil {
+		return ask()
+	}
+	content := r.Content()
+	if content == nil {
+		return ask()
+	}
+	answer, fresh, err := through(ctx, cache, content, how.TTL, ask)
+	if fresh || err != nil {
+		return answer, err
+	}
+	if r.Model != nil {
+		c.use(r.Model.Agent, Usage{CacheHits: 1})
+	}
+	if r.Known != nil {
+		r.Known(answer)
+	}
+	return answer, nil
 }
 
-// Begin tells, at the first attempt, that an agent starts to work with a model under an id of its own. When the leaf
-// has ended, that is told too, with what the agent used.
-func (c *Call) Begin(model string) {
-	if c.visit.model == "" {
-		c.visit.model = model
-		c.visit.tell(Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
+// out asks the world.
+func out[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
+	m := r.Model
+	if m == nil {
+		return r.Do(ctx)
 	}
+	var most, used Usage
+	purses := c.purses(m)
+	if len(purses) > 0 || m.Rate.Tokens > 0 {
+		most = m.Most()
+	}
+	if err := hold(ctx, purses, most); err != nil {
+		return answer, err
+	}
+	defer func() { settle(purses, most, used) }() // also where asking panics
+	lane := c.visit.run.lanes.of(m.Model, m.Rate)
+	passage, err := lane.enter(ctx, most.Tokens())
+	if err != nil {
+		return answer, err
+	}
+	defer func() {
+		used = m.Used()
+		c.use(m.Agent, used)
+		lane.settle(passage, used.Tokens(), pauseIn(err))
+	}()
+	return r.Do(ctx)
+}
+
+// pauseIn is how long an error asks to wait.
+func pauseIn(err error) time.Duration {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// purses are those that a call draws from: the run's, those of the files around, and the agent's.
+func (c *Call) purses(m *Asked) []*purse {
+	purses := c.visit.file.purses
+	if limit := c.visit.vx.body.Allowance; limit != (Allowance{}) {
+		purses = append(slices.Clip(purses), c.visit.run.purse(m.Agent, limit))
+	}
+	return purses
+}
+
+// use counts what an agent used.
+func (c *Call) use(agent string, u Usage) {
+	used := ByAgent{agent: u}
+	c.usage = c.usage.with(used)
+	c.visit.run.spend(Tally{Usage: used})
+}
+
+// subRun is an agent's work with one model, as it is told.
+type subRun struct {
+	model  string
+	began  time.Time
+	before Usage // of the execution
+	err    error // of the attempt that it was a part of
+}
+
+// Begin tells that an agent starts to work with a model, once for each in a row: all in one execution of the node are
+// told under one id. err is why the one before did not do. When the leaf has ended that is told too, with what was used.
+func (c *Call) Begin(model string, err error) {
+	v := c.visit
+	if v.sub != nil && v.sub.model == model || v.run.stream.events == nil {
+		return
+	}
+	used := v.tally.Usage.Total()
+	used.Add(c.usage.Total())
+	if v.sub != nil {
+		var failed *Error
+		if err = cmp.Or(err, v.sub.err); err != nil {
+			failed = v.place(asError(err, Internal))
+		}
+		v.ended(used, failed)
+	}
+	v.sub = &subRun{model: model, began: v.run.rt.Now(), before: used}
+	v.tell(Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
+}
+
+// ended tells what the work with the latest model came to.
+func (v *Visit) ended(used Usage, err *Error) {
+	used.sub(v.sub.before)
+	v.tell(Event{Type: RunCompleted, SubRunID: v.Key(), Model: v.sub.model, Usage: used, Duration: v.run.rt.Now().Sub(v.sub.began), Error: err})
 }
 
 // Listener hears an answer piece by piece as it comes, while the world is asked; nil where nobody listens.
@@ -113,10 +243,4 @@ func (c *Call) flush() {
 
 func (c *Call) hear(text string) {
 	c.visit.tell(Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
-}
-
-// Use counts what a model was asked and answered.
-func (c *Call) Use(u Usage) {
-	c.usage.add(u)
-	c.visit.run.spend(Tally{Usage: u})
 }

@@ -55,35 +55,35 @@ type Event struct {
 	Delay    time.Duration // StepRetried: before the next
 	SubRunID string        // RunStarted, RunCompleted, ModelDelta
 	Model    string        // RunStarted, RunCompleted
-	Usage    Usage         // RunCompleted
+	Usage    Usage         // RunCompleted: of the work with that model
 	Text     string        // ModelDelta
 }
 
 // MarshalJSON writes the event as a line of an event file, with the fields that its type has.
 func (e Event) MarshalJSON() ([]byte, error) {
 	line := struct {
-		Seq       int       `json:"seq"`
-		Time      time.Time `json:"time"`
-		RunID     string    `json:"run_id"`
-		UserID    string    `json:"user_id"`
-		SessionID string    `json:"session_id,omitempty"`
-		Type      EventType `json:"event"`
-		Workflow  string    `json:"workflow,omitempty"`
-		Node      string    `json:"node,omitempty"`
-		Path      string    `json:"path,omitempty"`
-		Turn      string    `json:"turn,omitempty"`
-		Visit     int       `json:"visit,omitempty"`
-		Kind      string    `json:"kind,omitempty"`
-		Input     *Value    `json:"input,omitempty"`
-		Output    *Value    `json:"output,omitempty"`
-		Error     *Error    `json:"error,omitempty"`
-		Attempt   int       `json:"attempt,omitempty"`
-		Delay     *int64    `json:"delay_ms,omitempty"`
-		SubRunID  string    `json:"sub_run_id,omitempty"`
-		Model     string    `json:"model,omitempty"`
-		Usage     *Usage    `json:"usage,omitempty"`
-		Text      string    `json:"text,omitempty"`
-		Duration  *int64    `json:"duration_ms,omitempty"`
+		Seq       int         `json:"seq"`
+		Time      time.Time   `json:"time"`
+		RunID     string      `json:"run_id"`
+		UserID    string      `json:"user_id"`
+		SessionID string      `json:"session_id,omitempty"`
+		Type      EventType   `json:"event"`
+		Workflow  string      `json:"workflow,omitempty"`
+		Node      string      `json:"node,omitempty"`
+		Path      string      `json:"path,omitempty"`
+		Turn      string      `json:"turn,omitempty"`
+		Visit     int         `json:"visit,omitempty"`
+		Kind      string      `json:"kind,omitempty"`
+		Input     *Value      `json:"input,omitempty"`
+		Output    *Value      `json:"output,omitempty"`
+		Error     *Error      `json:"error,omitempty"`
+		Attempt   int         `json:"attempt,omitempty"`
+		Delay     *int64      `json:"delay_ms,omitempty"`
+		SubRunID  string      `json:"sub_run_id,omitempty"`
+		Model     string      `json:"model,omitempty"`
+		Usage     *shownUsage `json:"usage,omitempty"`
+		Text      string      `json:"text,omitempty"`
+		Duration  *int64      `json:"duration_ms,omitempty"`
 	}{Seq: e.Seq, Time: e.Time, RunID: e.RunID, UserID: e.UserID, SessionID: e.SessionID, Type: e.Type, Workflow: e.Workflow,
 		Node: e.Node, Path: e.Path, Turn: e.Turn, Visit: e.Visit, Kind: e.Kind, Error: e.Error, Attempt: e.Attempt,
 		SubRunID: e.SubRunID, Model: e.Model, Text: e.Text}
@@ -97,7 +97,8 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	case StepRetried:
 		line.Delay = milliseconds(e.Delay)
 	case RunCompleted:
-		line.Usage, line.Duration = &e.Usage, milliseconds(e.Duration)
+		usage := e.Usage.shown()
+		line.Usage, line.Duration = &usage, milliseconds(e.Duration)
 	}
 	return json.Marshal(line)
 }

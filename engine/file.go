@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/flowrun/flowrun/spec"
 )
@@ -11,7 +12,15 @@ type file struct {
 	unit   *unit
 	input  any
 	params map[string]any
-	visits int // max_visits_per_node
+	visits int      // max_visits_per_node
+	purses []*purse // of the budgets that hold for its models: its own and those of the files around
+}
+
+// open opens the purse of the file's own budget, of which so much is used.
+func (f *file) open(budget Allowance, used Usage) {
+	if budget != (Allowance{}) {
+		f.purses = append(slices.Clip(f.purses), &purse{limit: budget, used: used})
+	}
 }
 
 // run runs the file's root, works out its output, and runs what is to run finally. ended says what the error of the
@@ -70,7 +79,8 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 	if err != nil {
 		return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
 	}
-	f := &file{unit: u, input: input, visits: v.file.visits}
+	f := &file{unit: u, input: input, visits: v.file.visits, purses: v.file.purses}
+	f.open(u.limits.budget, v.kept.Spent.Usage.Total())
 	if u.limits.visits > 0 {
 		f.visits = min(f.visits, u.limits.visits)
 	}

@@ -42,6 +42,7 @@ type unit struct {
 type limits struct {
 	steps, visits, concurrency int
 	timeout                    time.Duration
+	budget                     Allowance
 }
 
 // underRoot is where, below the node that includes the file, its finally stands: under its root, lest they share a
@@ -69,6 +70,7 @@ func Limits() []spec.Field {
 		{Name: "max_visits_per_node", Form: spec.Whole{Min: 1}, Default: defaultVisits, Summary: "how often a node may run within one visit of its parent"},
 		{Name: "max_concurrency", Form: spec.Whole{Min: 1}, Default: defaultConcurrency, Summary: "leaves of the whole run that ask something of the world at once"},
 		{Name: "timeout", Form: spec.Duration{Positive: true}, Summary: "ends the run"},
+		{Name: "budget", Form: BudgetForm(), Summary: "what the models of the run may use, those of included files too"},
 	}
 }
 
@@ -87,6 +89,7 @@ type vertex struct {
 	forks     bool // where it fails, it forgets them, too
 	timeout   time.Duration
 	retry     Retry
+	caching   Caching
 	least     int      // steps, if nothing fails
 	names     []string // what the expressions of a leaf read
 	steps     []string
@@ -133,7 +136,7 @@ func limitsOf(p *spec.Pipeline) limits {
 	if o == nil {
 		return limits{}
 	}
-	l := limits{timeout: o.Duration("timeout")}
+	l := limits{timeout: o.Duration("timeout"), budget: AllowanceIn(o, "limits")}
 	for name, to := range map[string]*int{"max_steps": &l.steps, "max_visits_per_node": &l.visits, "max_concurrency": &l.concurrency} {
 		if o.Has(name) {
 			*to = o.Int(name)
@@ -168,6 +171,9 @@ func (g *Graph) vertex(u *unit, n *spec.Node) *vertex {
 	if n.Kind.Leaf {
 		places = append(places, u.pipeline.Header.Record("defaults"))
 		vx.retry = retryOf(places, vx.kind.Retry)
+		if ownField(n.Kind, "cache") {
+			vx.caching = cachingIn(append([]*spec.Object{n.Object}, settings...))
+		}
 		vx.names, vx.steps = readsOf(append([]*spec.Object{n.Object}, settings...))
 	}
 	for _, o := range places {
@@ -237,14 +243,20 @@ func (g *Graph) link(u *unit, vx *vertex) {
 			vx.forks = true
 		}
 	}
-	for _, f := range vx.kind.Fields {
-		if _, ok := f.Form.(spec.Include); ok {
-			if p := n.Included(f.Name); p != nil {
-				vx.least = g.unit(p, false).root.least
-			}
-		}
+	if p := vx.included(); p != nil {
+		vx.least = g.unit(p, false).root.least
 	}
 	vx.least = vx.leastSteps(u)
+}
+
+// included is the file that the node includes, nil where it includes none.
+func (vx *vertex) included() *spec.Pipeline {
+	for _, f := range vx.kind.Fields {
+		if _, ok := f.Form.(spec.Include); ok {
+			return vx.node.Included(f.Name)
+		}
+	}
+	return nil
 }
 
 // leastSteps is what a visit needs if nothing fails: nothing where it may be skipped.

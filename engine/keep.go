@@ -37,7 +37,7 @@ func (v *Visit) save(c *Cursor, wait bool) *Error {
 		v.tally.add(v.lost)
 		v.lost = Tally{}
 	}
-	c.State, c.Started, c.Tally, c.Asked = v.state, v.began, v.tally, v.asked
+	c.State, c.Started, c.Tally, c.Asked = v.state, v.began, v.tally.clone(), v.asked
 	if v.vx.forgets { // others visit each child once
 		c.Counts = append([]int(nil), v.counts...)
 	}
@@ -89,8 +89,8 @@ func (v *Visit) settle(o Outcome) {
 			v.run.mu.Unlock()
 		}
 	}
-	if v.model != "" {
-		v.tell(Event{Type: RunCompleted, SubRunID: v.Key(), Model: v.model, Usage: v.tally.Usage, Error: o.Err})
+	if v.sub != nil {
+		v.ended(v.tally.Usage.Total(), o.Err)
 	}
 	switch {
 	case o.again:
@@ -157,7 +157,7 @@ func (v *Visit) tell(e Event) {
 	if v.run.stream.events == nil {
 		return
 	}
-	if e.Type == StepCompleted || e.Type == StepFailed || e.Type == RunCompleted {
+	if e.Type == StepCompleted || e.Type == StepFailed {
 		e.Duration = v.run.rt.Now().Sub(v.start)
 	}
 	e.Node, e.Path, e.Turn, e.Visit, e.Kind, e.Pos = v.label(), v.Path(), v.Turn(), v.count, v.vx.node.Kind.Name, v.vx.node.Pos

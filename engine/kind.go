@@ -39,6 +39,10 @@ type Body struct {
 	// Uses is what it asks of the world, for people: a model, a command, an address. Empty where that is nothing, or
 	// known only when it runs.
 	Uses string
+	// Unpriced are the models that it may ask and of which nobody knows what they cost.
+	Unpriced []string
+	// Allowance is what it may use in the whole run.
+	Allowance Allowance
 	// Ready says, before the first step of a run, what the node lacks to do its work; it may be nil.
 	Ready func() error
 }

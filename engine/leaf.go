@@ -104,7 +104,10 @@ func (v *Visit) act(attempt int) (any, *Error) {
 	return v.safely(func() (any, error) {
 		c := newCall(v, attempt)
 		out, err := v.run.rt.Act(v.scope, v.vx.body.Act, c)
-		v.tally.Usage.add(c.usage)
+		v.tally.Usage = v.tally.Usage.with(c.usage)
+		if v.sub != nil {
+			v.sub.err = err
+		}
 		if err == nil { // a leaf that did not hear that it was stopped has not succeeded
 			if cause := v.scope.Cause(); cause != nil {
 				return nil, cause

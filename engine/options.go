@@ -20,6 +20,9 @@ func WithGrants(g Grants) Option { return func(r *run) { r.grants = g } }
 // WithTurns keeps the position of the run in t and goes on from what is kept there. Without it nothing is kept.
 func WithTurns(t Turns) Option { return func(r *run) { r.turns = t } }
 
+// WithCache answers from c the questions of nodes that want it. Without it they are asked.
+func WithCache(c *Cache) Option { return func(r *run) { r.cache = c } }
+
 // WithRunID names the run; without it a new id is made.
 func WithRunID(id string) Option { return func(r *run) { r.info.ID = id } }
 
@@ -59,7 +62,7 @@ func WithEnviron(lookup func(name string) (value string, ok bool)) Option {
 }
 
 func (r *run) defaults(l limits) {
-	r.limits = limits{steps: defaultSteps, visits: defaultVisits, concurrency: defaultConcurrency}
+	r.limits = limits{steps: defaultSteps, visits: defaultVisits, concurrency: defaultConcurrency, budget: l.budget}
 	override(&r.limits.steps, l.steps)
 	override(&r.limits.visits, l.visits)
 	override(&r.limits.concurrency, l.concurrency)

@@ -56,6 +56,7 @@ func (r *run) prepare(input any) error {
 	r.input = accept(p, input, invalid)
 	r.params = complete(p, r.params, invalid)
 	invalid.Missing = append(invalid.Missing, r.graph.unready()...)
+	invalid.Missing = append(invalid.Missing, r.graph.unpriced()...)
 	if err := invalid.orNil(); err != nil {
 		return err
 	}
@@ -158,4 +159,33 @@ func (g *Graph) unready() []string {
 	}
 	slices.Sort(problems)
 	return problems
+}
+
+// unpriced are the models of nodes within a budget of money that have no known price: what they cost could not be
+// counted.
+func (g *Graph) unpriced() []string {
+	seen := map[*unit]bool{}
+	var problems []string
+	var check func(u *unit, budgeted bool)
+	check = func(u *unit, budgeted bool) {
+		budgeted = budgeted || u.limits.budget.Cost > 0
+		if done, ok := seen[u]; ok && (done || !budgeted) {
+			return
+		}
+		seen[u] = budgeted
+		for _, vx := range u.vertices {
+			if p := vx.included(); p != nil {
+				check(g.units[p], budgeted)
+			}
+			if budgeted || vx.body.Allowance.Cost > 0 {
+				for _, model := range vx.body.Unpriced {
+					problems = append(problems, fmt.Sprintf(
+						"%s: the price of %s is not known, and budget.usd needs one (write it under models, or give --prices)", vx.node.Pos, model))
+				}
+			}
+		}
+	}
+	check(g.root, false)
+	slices.Sort(problems)
+	return slices.Compact(problems)
 }

@@ -24,7 +24,7 @@ type Result struct {
 	Error     *Error // nil where it completed
 	Steps     int
 	Failures  int // that the run went on past
-	Usage     Usage
+	Usage     ByAgent
 	StartedAt time.Time
 	Duration  time.Duration
 	Nodes     map[string]Named // the root file's named nodes that do not stand for items
@@ -50,18 +50,10 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		Error     *Error          `json:"error"`
 		Steps     int             `json:"steps"`
 		Failures  int             `json:"failures"`
-		Usage     usage           `json:"usage"`
+		Usage     any             `json:"usage"`
 		StartedAt time.Time       `json:"started_at"`
 		Duration  int64           `json:"duration_ms"`
 		Nodes     map[string]node `json:"nodes"`
-	}{r.RunID, r.Workflow, r.Status, Value{r.Output}, r.Error, r.Steps, r.Failures, usage{InputTokens: r.Usage.InputTokens, OutputTokens: r.Usage.OutputTokens, Calls: r.Usage.Calls}, r.StartedAt,
+	}{r.RunID, r.Workflow, r.Status, Value{r.Output}, r.Error, r.Steps, r.Failures, r.Usage.shown(), r.StartedAt,
 		r.Duration.Milliseconds(), nodes})
-}
-
-// usage has a place for the cost, which is unknown: nothing has a price yet.
-type usage struct {
-	InputTokens  int      `json:"input_tokens"`
-	OutputTokens int      `json:"output_tokens"`
-	CostUSD      *float64 `json:"cost_usd"`
-	Calls        int      `json:"calls"`
 }

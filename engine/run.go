@@ -45,6 +45,8 @@ type run struct {
 	params    map[string]any
 	input     any
 	turns     Turns
+	cache     *Cache
+	lanes     lanes
 	listeners []Listener
 	secrets   []string
 	environ   func(string) (string, bool)
@@ -54,8 +56,9 @@ type run struct {
 
 	mu     sync.Mutex // never held while waiting
 	total  Tally
-	number int      // of the turn that finished last
-	rows   []*Named // of the named nodes that the result lists
+	number int               // of the turn that finished last
+	rows   []*Named          // of the named nodes that the result lists
+	purses map[string]*purse // of agents that have an allowance
 }
 
 // widest is the largest number of branches that the files allow at once.
@@ -103,6 +106,7 @@ func (r *run) start(outer Scope) *Result {
 	defer root.scope.Stop(nil)
 	steps := &budget{limit: r.limits.steps, name: "max_steps", used: r.total.counted()}
 	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}
+	main.open(r.limits.budget, r.total.Usage.Total())
 	name := main.unit.pipeline.Name
 
 	r.emit(Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
@@ -172,6 +176,21 @@ func (r *run) arise(e *Error) *Error {
 	arisen := *e
 	arisen.arose = r.rt.Now()
 	return &arisen
+}
+
+// purse is that of an agent for all its calls, after what it used before the run was cut.
+func (r *run) purse(agent string, limit Allowance) *purse {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.purses[agent]
+	if p == nil {
+		p = &purse{limit: limit, used: r.total.Usage[agent]}
+		if r.purses == nil {
+			r.purses = map[string]*purse{}
+		}
+		r.purses[agent] = p
+	}
+	return p
 }
 
 // spend adds to what the run has used.

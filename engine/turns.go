@@ -69,37 +69,6 @@ type Cursor struct {
 	Folded   string           `json:"folded,omitempty"` // the one turn below that it replaces; empty: all
 }
 
-// Tally is what turns have used.
-type Tally struct {
-	Steps    int   `json:"steps,omitempty"`
-	Free     int   `json:"free,omitempty"`     // of the steps, those that no limit of the run counts
-	Failures int   `json:"failures,omitempty"` // that the run went on past
-	Usage    Usage `json:"usage,omitzero"`
-}
-
-// Usage is what models were asked and answered.
-type Usage struct {
-	InputTokens  int `json:"input_tokens"`
-	OutputTokens int `json:"output_tokens"`
-	Calls        int `json:"calls"`
-}
-
-// counted are the steps that the run's limits count.
-func (t Tally) counted() int { return t.Steps - t.Free }
-
-func (t *Tally) add(o Tally) {
-	t.Steps += o.Steps
-	t.Free += o.Free
-	t.Failures += o.Failures
-	t.Usage.add(o.Usage)
-}
-
-func (u *Usage) add(o Usage) {
-	u.InputTokens += o.InputTokens
-	u.OutputTokens += o.OutputTokens
-	u.Calls += o.Calls
-}
-
 // Named is the latest result of a named node.
 type Named struct {
 	Output Value  `json:"output"`
@@ -267,9 +236,9 @@ func (pl *place) remove(turn string) {
 func (pl *place) spent() (t Tally, last int) {
 	switch {
 	case pl.finished != nil:
-		t, last = pl.finished.Tally, pl.finished.Number
+		t, last = pl.finished.Tally.clone(), pl.finished.Number
 	case pl.cursor != nil:
-		t = pl.cursor.Tally
+		t = pl.cursor.Tally.clone()
 	}
 	for _, below := range pl.places {
 		used, n := below.spent()

@@ -199,7 +199,7 @@ func TestEntriesAsJSON(t *testing.T) {
 	err := &engine.Error{Kind: engine.Exec, Message: "broken", Node: "n", Path: "/n", Pos: spec.Pos{File: "p.yaml", Line: 2, Column: 3}}
 	named := engine.Named{Output: engine.Value{V: []any{int64(9007199254740993), 2.5, nil}}, Status: "completed", Visits: 2, Error: err}
 	entries := []engine.Entry{
-		{Turn: "/a", Name: "a", Finished: &engine.Finished{Number: 3, Named: named, Caught: true, Tally: engine.Tally{Steps: 1, Failures: 2, Usage: engine.Usage{Calls: 3}},
+		{Turn: "/a", Name: "a", Finished: &engine.Finished{Number: 3, Named: named, Caught: true, Tally: engine.Tally{Steps: 1, Failures: 2, Usage: engine.ByAgent{"a": {Calls: 3, Cost: 7}}},
 			Names: map[string]engine.Named{"b": named}, Stopped: map[string]engine.Named{"c": {Status: "cancelled"}}}},
 		{Turn: "/c", Cursor: &engine.Cursor{State: engine.Value{V: map[string]any{"i": int64(2)}}, Attempt: 1, Caught: err, Asked: 2, Started: time.Unix(1, 2).UTC(),
 			Pause: time.Unix(3, 4).UTC(), Deadline: time.Unix(5, 6).UTC(), Wake: time.Unix(7, 8).UTC(), Counts: []int{1, 0}, Tally: engine.Tally{Steps: 1}, Names: map[string]engine.Named{"b": named}, Folded: "/c/d"}},

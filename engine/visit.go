@@ -23,16 +23,16 @@ type Visit struct {
 	locals *localList
 	prev   any
 
-	turn   string // where somebody asks for it
-	kept   Kept   // what an earlier run of the same turn left
-	counts []int  // visits of the children
-	state  Value  // of the container, for its cursor
-	tally  Tally  // of what finished below, and its own
-	lost   Tally  // of what was stopped below
-	caught *Error // the failure that catch or on_error took
-	asked  int    // questions that its leaf has put to the world
-	model  string // that its leaf works with as an agent
-	shown  bool   // its start was told
+	turn   string  // where somebody asks for it
+	kept   Kept    // what an earlier run of the same turn left
+	counts []int   // visits of the children
+	state  Value   // of the container, for its cursor
+	tally  Tally   // of what finished below, and its own
+	lost   Tally   // of what was stopped below
+	caught *Error  // the failure that catch or on_error took
+	asked  int     // questions that its leaf has put to the world
+	sub    *subRun // of its leaf as an agent
+	shown  bool    // its start was told
 	start  time.Time
 	began  time.Time // for its time limits: in this run or the one that first began it
 }
@@ -122,7 +122,7 @@ func (v *Visit) visit() Outcome {
 
 // used is all that the visit used: what was stopped below it counts with it.
 func (v *Visit) used() Tally {
-	t := v.tally
+	t := v.tally // the visit has ended: nobody else adds to it
 	t.add(v.lost)
 	return t
 }
@@ -152,7 +152,7 @@ func (v *Visit) restore() {
 		return
 	}
 	v.counts = append([]int(nil), c.Counts...)
-	v.state, v.tally, v.began, v.asked = c.State, c.Tally, c.Started, c.Asked
+	v.state, v.tally, v.began, v.asked = c.State, c.Tally.clone(), c.Started, c.Asked
 	v.recall(c.Names)
 }
 

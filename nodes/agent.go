@@ -1,14 +1,10 @@
 package nodes
 
 import (
-	"context"
-	"errors"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
 )
@@ -26,6 +22,7 @@ func agent(o *options) engine.Kind {
 					{Name: "use", Form: spec.Ref{Section: "agents"}, Summary: "an agent of the header whose settings hold where none is written here"},
 				}, agentFields(o)...)}}, Summary: "an agent of the header, or its settings"},
 				{Name: "prompt", Form: spec.Template{}, Summary: "what the model is asked; without it the agent's prompt, else what the node received"},
+				engine.CacheField(),
 			},
 			Output: func(n *spec.Node) spec.Type {
 				if s := defined(n).schema(); s != nil {
@@ -35,15 +32,18 @@ func agent(o *options) engine.Kind {
 			},
 			Check: func(n *spec.Node, problem func(field, hint, message string)) {
 				d := defined(n)
-				if model, _ := o.model(n); model == "" && d != nil && !d.flawed() {
+				if o.models(n)[0].name == "" && d != nil && !d.flawed() {
 					problem("agent", "write model: provider/name, or set defaults: {model: ...}", "the agent has no model")
 				}
 			},
 			Needs: func(n *spec.Node) []spec.Need {
-				if _, base := o.model(n); base != "" {
-					return []spec.Need{{Grant: "net", Name: hostOf(base), Pos: n.Place("agent")}}
+				var needs []spec.Need
+				for _, m := range o.models(n) {
+					if m.baseURL != "" {
+						needs = append(needs, spec.Need{Grant: "net", Name: hostOf(m.baseURL), Pos: n.Place("agent")})
+					}
 				}
-				return nil
+				return needs
 			},
 			Example: `agents:
   poet: {model: mock, system: You write haiku., mock: {reply: "An old silent pond..."}}
@@ -58,7 +58,7 @@ prompt: Write about ${{ input ?? "a pond" }}
 		Build: func(n *spec.Node) engine.Body {
 			a := newAsker(o, n)
 			label, _ := n.Ref("agent")
-			return engine.Body{Act: a.act, Uses: a.name, Label: label, Ready: func() error { return a.missing }}
+			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: func() error { return a.missing }, Unpriced: a.unpriced(), Allowance: a.allowance}
 		},
 	}
 }
@@ -82,6 +82,8 @@ func agentFields(o *options) []spec.Field {
 		{Name: "reasoning", Form: spec.Word{Of: []string{"low", "medium", "high"}}, Summary: "how much the model thinks first"},
 		{Name: "output_schema", Form: spec.SchemaForm{}, Summary: "the reply is a JSON value that fits this schema; the node's output is the value"},
 		{Name: "output_retries", Form: spec.Whole{}, Default: 2, Summary: "how often a reply that does not fit is asked for again"},
+		{Name: "fallback", Form: spec.List{Of: spec.Ref{Section: "models", Also: o.known}, Min: 1}, Summary: "models to ask in order where the one before cannot be reached, does not exist, fails, or refuses for its rate or the key"},
+		{Name: "budget", Form: engine.BudgetForm(), Summary: "what the agent may use in the whole run"},
 		{Name: "extra", Form: spec.Raw{}, Summary: "put into the request as it is"},
 		{Name: "base_url", Form: spec.Text{Check: checkURL}, Summary: "another address of the provider; needs a grant, for the provider's key goes there"},
 		{Name: "mock", Form: spec.Record{Fields: []spec.Field{
@@ -97,6 +99,7 @@ func agentFields(o *options) []spec.Field {
 		}}, Summary: "what the model mock answers in this agent's place"},
 		{Name: "timeout", Form: spec.Duration{Positive: true}, Summary: "for nodes that set none: bounds one attempt"},
 		{Name: "retry", Form: engine.RetryForm(), Summary: "for nodes that set none"},
+		engine.CacheField(),
 	}
 }
 
@@ -164,142 +167,4 @@ func (d definition) schema() *spec.Schema {
 		return o.Schema("output_schema")
 	}
 	return nil
-}
-
-// asker asks a model for one node.
-type asker struct {
-	name    string // of the model
-	model   agents.Model
-	missing error // why there is no model
-	prompt  *spec.Expr
-	system  *spec.Expr
-	mock    *spec.Object // nil: a real model
-	task    agents.Task  // what is the same for every call
-}
-
-func newAsker(o *options, n *spec.Node) *asker {
-	d := defined(n)
-	a := &asker{prompt: n.Expr("prompt"), system: d.at("system").Expr("system")}
-	if a.prompt == nil {
-		a.prompt = d.at("prompt").Expr("prompt")
-	}
-	var base string
-	a.name, base = o.model(n)
-	if a.name == "mock" || strings.HasPrefix(a.name, "mock/") {
-		a.model, a.mock = &agents.Mock{}, d.at("mock").Record("mock")
-	} else {
-		a.model, a.missing = o.agents.Open(a.name, base)
-	}
-	t := &a.task
-	if s := d.schema(); s != nil {
-		t.Schema = s
-	} else {
-		t.Choices = choices(n)
-	}
-	t.Repairs = d.at("output_retries").Int("output_retries")
-	t.Temperature, t.TopP = number(d, "temperature"), number(d, "top_p")
-	t.MaxTokens = d.at("max_tokens").Int("max_tokens")
-	t.Stop = d.at("stop").Texts("stop")
-	t.Reasoning = d.at("reasoning").Text("reasoning")
-	t.Extra = d.at("extra").Raw("extra")
-	if place := d.at("seed"); place.Has("seed") {
-		seed := place.Int("seed")
-		t.Seed = &seed
-	}
-	return a
-}
-
-func number(d definition, field string) *float64 {
-	place := d.at(field)
-	if !place.Has(field) {
-		return nil
-	}
-	f := place.Float(field)
-	return &f
-}
-
-func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
-	t, err := a.question(c)
-	if err != nil {
-		return nil, err
-	}
-	model := a.model
-	if a.mock != nil {
-		model = mocked(a.mock, c)
-	}
-	c.Begin(a.name)
-	value, err := agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
-		answer, err := engine.Ask(ctx, c, nil, ask)
-		c.Use(engine.Usage{InputTokens: answer.Usage.Input, OutputTokens: answer.Usage.Output, Calls: answer.Usage.Calls})
-		return answer, err
-	}, c.Listener())
-	if err != nil {
-		return nil, failed(err)
-	}
-	return value, nil
-}
-
-// question is the task with what only the call knows.
-func (a *asker) question(c *engine.Call) (agents.Task, error) {
-	t := a.task
-	prompt, err := text(c, a.prompt, c.Prev)
-	if err != nil {
-		return t, err
-	}
-	t.System, err = text(c, a.system, func() any { return nil })
-	t.Messages = []agents.Message{{Text: prompt}}
-	t.Call, t.Attempt = 1+c.Repeats()+c.Asked(), c.Attempt
-	return t, err
-}
-
-// text is what an expression gives as text; nothing is no text.
-func text(c *engine.Call, x *spec.Expr, otherwise func() any) (string, error) {
-	var v any
-	if x == nil {
-		v = otherwise()
-	} else {
-		var err error
-		if v, err = c.Eval(x); err != nil {
-			return "", err
-		}
-	}
-	if v == nil {
-		return "", nil
-	}
-	return spec.AsText(v), nil
-}
-
-// mocked is the mock that an agent writes down.
-func mocked(o *spec.Object, c *engine.Call) *agents.Mock {
-	m := &agents.Mock{Latency: o.Duration("latency"), Jitter: o.Duration("jitter"), Fail: o.Int("fail"), Error: agents.Kind(o.Text("error"))}
-	if tokens := o.Record("tokens"); tokens != nil {
-		m.Input, m.Output = tokens.Int("in"), tokens.Int("out")
-	}
-	if !o.Has("reply") {
-		return m
-	}
-	replies := o.Exprs("reply")
-	if one := o.Expr("reply"); one != nil {
-		replies = []*spec.Expr{one}
-	}
-	m.Reply = func(q agents.Question) (string, error) {
-		x := replies[min(q.Call, len(replies))-1]
-		v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)})
-		if err != nil {
-			return "", err
-		}
-		return spec.AsText(v), nil
-	}
-	return m
-}
-
-// failed is a model's error as one of a run.
-func failed(err error) error {
-	var e *agents.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	out := engine.Errorf(engine.ErrorKind(e.Kind), "%w", e)
-	out.RetryAfter = e.RetryAfter
-	return out
 }

@@ -55,7 +55,7 @@ chain:
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(result.Status, result.Steps, result.Usage.OutputTokens)
+	fmt.Println(result.Status, result.Steps, result.Usage.Total().OutputTokens)
 	// Output:
 	// agent gave polly says good morning sailor
 	// reverse gave sailor morning good says polly

@@ -28,6 +28,7 @@ func execute(commands *Commands) engine.Kind {
 				{Name: "dir", Form: spec.Template{}, Summary: "its working directory; without it flowrun's own"},
 				{Name: "environment", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: variableName, Is: "the name of an environment variable"}}, Secrets: true, Summary: "environment variables beside PATH, HOME and LANG"},
 				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what its standard output is read as"},
+				engine.CacheField(),
 			},
 			Output: parsedType,
 			Needs: func(n *spec.Node) []spec.Need {
@@ -114,17 +115,29 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "exec", Name: argv[0]}}, func(ctx context.Context) (string, error) {
+	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "exec", Name: argv[0]}}, Content: func() *engine.Content {
+		return &engine.Content{Kind: "exec", Label: argv[0], Value: map[string]any{
+			"argv": texts(argv), "environment": texts(environment), "dir": dir, "stdin": stdin,
+		}}
+	}, Do: func(ctx context.Context) (string, error) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
 		return e.run(ctx, cmd, stop)
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
 	return parsed(out, e.parse)
+}
+
+func texts(words []string) []any {
+	list := make([]any, len(words))
+	for i, w := range words {
+		list[i] = w
+	}
+	return list
 }
 
 func (e *command) environ(c *engine.Call) ([]string, error) {

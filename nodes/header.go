@@ -22,10 +22,7 @@ func header(o *options) []spec.Field {
 		{Name: "params", Form: spec.Map{Names: true, Of: spec.SchemaForm{Entry: true}}, Summary: "typed parameters, given as --param name=value and read as params.name; one without a default must be given"},
 		{Name: "env", Form: variable, Summary: "environment variables that expressions may read as env.NAME; each needs a grant"},
 		{Name: "secrets", Form: variable, Summary: "environment variables that only environment and headers may read, as secrets.NAME; their values are masked"},
-		{Name: "models", Form: spec.Map{Of: spec.OneOf{model, spec.Record{Fields: []spec.Field{
-			{Name: "model", Form: model, Required: true, Summary: "provider/name"},
-			{Name: "base_url", Form: spec.Text{Check: checkURL}, Summary: "another address of the provider; needs a grant"},
-		}}}}, Summary: "short names for models"},
+		{Name: "models", Form: spec.Map{Of: spec.OneOf{model, spec.Record{Fields: modelFields(model)}}}, Summary: "short names for models"},
 		{Name: "agents", Form: spec.Map{Names: true, Of: spec.Record{Fields: agentFields(o)}}, Unused: "nobody uses the agent %s", Summary: "agents by name, for nodes to use"},
 		{Name: "defaults", Form: spec.Record{Fields: []spec.Field{
 			{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "of every agent that sets none"},

@@ -37,6 +37,7 @@ func request() engine.Kind {
 				{Name: "headers", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: headerName, Is: "the name of a header"}}, Secrets: true, Summary: "headers of the request"},
 				{Name: "body", Form: spec.OneOf{spec.Template{}, spec.Data{}}, Summary: "the body: a text, or data that is sent as JSON"},
 				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what the answer is read as"},
+				engine.CacheField(),
 			},
 			Output: parsedType,
 			Needs: func(n *spec.Node) []spec.Need {
@@ -101,18 +102,36 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := engine.Ask(ctx, c, []spec.Need{{Grant: "net", Name: req.URL.Host}}, func(ctx context.Context) (string, error) {
+	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "net", Name: req.URL.Host}}, Content: func() *engine.Content {
+		return contentOf(req)
+	}, Do: func(ctx context.Context) (string, error) {
 		if !c.Bounded() {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, totalTimeout)
 			defer cancel()
 		}
 		return send(req.WithContext(ctx), c)
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
 	return parsed(out, r.parse)
+}
+
+// contentOf is all that shapes the answer to a request.
+func contentOf(req *http.Request) *engine.Content {
+	headers := map[string]any{"Host": req.Host}
+	for name, values := range req.Header {
+		headers[name] = texts(values)
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil
+	}
+	b, _ := io.ReadAll(body) // of a text in memory
+	return &engine.Content{Kind: "http", Label: req.Method + " " + req.URL.Host, Value: map[string]any{
+		"method": req.Method, "url": req.URL.String(), "headers": headers, "body": string(b),
+	}}
 }
 
 func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request, error) {

@@ -13,7 +13,7 @@ import (
 
 // Language is flowrun's language with all its kinds.
 func Language(opts ...Option) *engine.Language {
-	o := &options{models: map[string]string{}}
+	o := &options{instead: map[string]string{}}
 	for _, opt := range opts {
 		opt(o)
 	}
@@ -50,7 +50,7 @@ type Option func(*options)
 
 type options struct {
 	agents   *agents.Set
-	models   map[string]string // by agent; under "" for every agent
+	instead  map[string]string // models, by agent; under "" for every agent
 	commands *Commands
 	kinds    []engine.Kind
 }
@@ -60,7 +60,7 @@ func WithAgents(s *agents.Set) Option { return func(o *options) { o.agents = s }
 
 // WithModel lets an agent of the header, or one written on the node of that name, ask another model, given as
 // provider/name; every agent, where agent is empty.
-func WithModel(agent, model string) Option { return func(o *options) { o.models[agent] = model } }
+func WithModel(agent, model string) Option { return func(o *options) { o.instead[agent] = model } }
 
 // WithCommands lets the program know the commands that run.
 func WithCommands(c *Commands) Option { return func(o *options) { o.commands = c } }
@@ -78,47 +78,6 @@ func (o *options) known(ref string) (problem, hint string) {
 		}
 	}
 	return problem, hint
-}
-
-// model is the model that an agent node asks, as provider/name, and the address that the file gives it, if any.
-func (o *options) model(n *spec.Node) (model, baseURL string) {
-	for _, name := range append(agentNames(n), "") {
-		if m := o.models[name]; m != "" {
-			for _, short := range n.Pipeline.Header.Entries("models") {
-				if short.Name == m {
-					return written(short.Value)
-				}
-			}
-			return m, ""
-		}
-	}
-	d := defined(n)
-	places := append(slices.Clone(d), n.Pipeline.Header.Record("defaults"))
-	for _, place := range places {
-		if place == nil || !place.Has("model") {
-			continue
-		}
-		word, short := place.Ref("model")
-		if model, baseURL = written(short); model == "" {
-			model = word
-		}
-		break
-	}
-	if at := d.at("base_url"); at != nil && at.Has("base_url") {
-		baseURL = at.Text("base_url")
-	}
-	return model, baseURL
-}
-
-// written is an entry of models; empty where it is none.
-func written(entry any) (model, baseURL string) {
-	switch m := entry.(type) {
-	case string:
-		return m, ""
-	case *spec.Object:
-		return m.Text("model"), m.Text("base_url")
-	}
-	return "", ""
 }
 
 // Models are the short names for models that a file has.
@@ -145,14 +104,19 @@ func Agents(p *spec.Pipeline) []string {
 // agentNames are those of a node and of the header's agent that it uses.
 func agentNames(n *spec.Node) []string {
 	var names []string
-	word, _ := n.Ref("agent")
-	if own := n.Record("agent"); own != nil {
-		word, _ = own.Ref("use")
-	}
-	for _, name := range []string{n.Name, word} {
+	for _, name := range []string{n.Name, used(n)} {
 		if name != "" {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// used is the name of the header's agent that a node uses; empty where it uses none.
+func used(n *spec.Node) string {
+	word, _ := n.Ref("agent")
+	if own := n.Record("agent"); own != nil {
+		word, _ = own.Ref("use")
+	}
+	return word
 }

@@ -26,8 +26,8 @@ func TestDefect01FanOutsCountAgainstTheLimits(t *testing.T) {
 	g := graphOf(t, "name: p\nagents: {a: {model: mock}}\nfor_each: 1..10000\ndo: {agent: a}")
 	r := try(t, g, nil)
 	differs(t, "came to", "limit p.yaml:3:1: p: needs at least 10000 steps, and of max_steps=100 only 100 are left (raise limits.max_steps)", r.said())
-	if r.Steps != 0 || r.Usage.Calls != 0 {
-		t.Errorf("%d steps and %d calls were spent on what cannot fit", r.Steps, r.Usage.Calls)
+	if r.Steps != 0 || r.Usage.Total().Calls != 0 {
+		t.Errorf("%d steps and %d calls were spent on what cannot fit", r.Steps, r.Usage.Total().Calls)
 	}
 	for branches, want := range map[int]engine.Status{4: engine.Completed, 5: engine.Failed} {
 		src := "limits: {max_steps: 5}\nchain: [{set: 1}, {parallel: [" + strings.Repeat("{set: prev}, ", branches) + "]}]"
@@ -189,8 +189,8 @@ chain:
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
-	if want := (engine.Usage{InputTokens: 3, OutputTokens: 4, Calls: 1}); r.Usage != want || r.Steps != 3 {
-		t.Errorf("%+v and %d steps are counted, want %+v and 3", r.Usage, r.Steps, want)
+	if want := (engine.Usage{InputTokens: 3, OutputTokens: 4, Calls: 1}); r.Usage.Total() != want || r.Steps != 3 {
+		t.Errorf("%+v and %d steps are counted, want %+v and 3", r.Usage.Total(), r.Steps, want)
 	}
 }
 
@@ -409,8 +409,8 @@ func TestDefect13ARunGoesOnWhereItWas(t *testing.T) {
 	r := try(t, g, "hey", engine.WithTurns(position), engine.WithRunID("r"))
 	differs(t, "came to", `["hey!!!","hey!!"]`, r.said())
 	differs(t, "asked", "hey|hey!|hey!!|hey!!", strings.Join(asked, "|"))
-	if r.Steps != 4 || r.Usage.Calls != 3 {
-		t.Errorf("%d steps and %d answers are counted, want 4 and 3", r.Steps, r.Usage.Calls)
+	if r.Steps != 4 || r.Usage.Total().Calls != 3 {
+		t.Errorf("%d steps and %d answers are counted, want 4 and 3", r.Steps, r.Usage.Total().Calls)
 	}
 }
 

@@ -60,7 +60,7 @@ type outcome struct {
 }
 
 func outcomeOf(r *engine.Result) outcome {
-	o := outcome{Status: r.Status, Steps: r.Steps, Failures: r.Failures, Usage: r.Usage}
+	o := outcome{Status: r.Status, Steps: r.Steps, Failures: r.Failures, Usage: r.Usage.Total()}
 	o.Output = compact(r.Output)
 	if r.Error != nil {
 		o.Error = string(r.Error.Kind) + " " + r.Error.Error()

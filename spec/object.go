@@ -93,6 +93,16 @@ func (o *Object) Ref(name string) (word string, entry any) {
 	return "", nil
 }
 
+// Refs are the values of a List of Ref: the names written and the values of the entries that they name.
+func (o *Object) Refs(name string) []Entry {
+	var out []Entry
+	for _, v := range o.List(name) {
+		r := v.(*reference)
+		out = append(out, Entry{Name: r.name, Value: r.entry})
+	}
+	return out
+}
+
 // Schema is the value of a SchemaForm field.
 func (o *Object) Schema(name string) *Schema { return get[*Schema](o, name) }
 

@@ -1,0 +1,222 @@
+package nodes
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// asker asks models for one node.
+type asker struct {
+	models    []candidate // that may answer, in order
+	missing   error       // why one of them cannot be asked
+	prompt    *spec.Expr
+	system    *spec.Expr
+	mock      *spec.Object // what the mock answers, if anything is written
+	task      agents.Task  // what is the same for every call
+	agent     string       // of the header, for which its usage counts; empty: the node itself
+	allowance engine.Allowance
+}
+
+func newAsker(o *options, n *spec.Node) *asker {
+	d := defined(n)
+	a := &asker{prompt: n.Expr("prompt"), system: d.at("system").Expr("system"), mock: d.at("mock").Record("mock")}
+	if a.prompt == nil {
+		a.prompt = d.at("prompt").Expr("prompt")
+	}
+	for _, ref := range o.models(n) {
+		c, err := o.open(ref)
+		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
+	}
+	if own := n.Record("agent"); own != nil && own.Has("budget") {
+		a.allowance = engine.AllowanceIn(own, "")
+	} else if a.agent = used(n); a.agent != "" {
+		a.allowance = engine.AllowanceIn(d.at("budget"), "agents."+a.agent)
+	}
+	a.task = a.taskOf(n, d)
+	return a
+}
+
+// taskOf is what a node says of its questions.
+func (a *asker) taskOf(n *spec.Node, d definition) agents.Task {
+	var t agents.Task
+	if s := d.schema(); s != nil {
+		t.Schema = s
+	} else {
+		t.Choices = choices(n)
+	}
+	t.Repairs = d.at("output_retries").Int("output_retries")
+	t.Temperature, t.TopP = number(d, "temperature"), number(d, "top_p")
+	t.MaxTokens = d.at("max_tokens").Int("max_tokens")
+	t.Stop = d.at("stop").Texts("stop")
+	t.Reasoning = d.at("reasoning").Text("reasoning")
+	t.Extra = d.at("extra").Raw("extra")
+	if place := d.at("seed"); place.Has("seed") {
+		seed := place.Int("seed")
+		t.Seed = &seed
+	}
+	return t
+}
+
+// unpriced are the models of which nobody knows what they cost.
+func (a *asker) unpriced() []string {
+	var names []string
+	for _, m := range a.models {
+		if !m.priced {
+			names = append(names, m.name)
+		}
+	}
+	return names
+}
+
+func number(d definition, field string) *float64 {
+	place := d.at(field)
+	if !place.Has(field) {
+		return nil
+	}
+	f := place.Float(field)
+	return &f
+}
+
+// act asks the first model, and where that is of no use the next.
+func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
+	t, err := a.question(c)
+	if err != nil {
+		return nil, err
+	}
+	var value any
+	for i, m := range a.models {
+		c.Begin(m.name, err)
+		t.Call, t.Attempt = 1+c.Repeats()+c.Asked(), (c.Attempt-1)*len(a.models)+i+1
+		if value, err = a.ask(ctx, c, m, t); err == nil || ctx.Err() != nil || !passable(err) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, failed(err)
+	}
+	return value, nil
+}
+
+// ask asks one model.
+func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.Task) (any, error) {
+	model, hear := m.model, c.Listener()
+	if model == nil {
+		model = mocked(a.mock, c)
+	}
+	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
+		var used agents.Usage
+		return engine.Ask(ctx, c, engine.Request[agents.Answer]{
+			Content: func() *engine.Content { return content(m, model, q) },
+			Model: &engine.Asked{
+				Model: m.address, Rate: m.rate, Agent: c.Agent(a.agent),
+				Most: func() engine.Usage { return m.usage(agents.Bound(model, q)) }, Used: func() engine.Usage { return m.usage(used) },
+			},
+			Do: func(ctx context.Context) (agents.Answer, error) {
+				answer, err := ask(ctx)
+				used = answer.Usage
+				return answer, failed(err)
+			},
+			Known: func(answer agents.Answer) {
+				if hear != nil {
+					hear(answer.Text)
+				}
+			},
+		})
+	}, hear)
+}
+
+// content is all that shapes a model's answer.
+func content(m candidate, model agents.Model, q agents.Question) *engine.Content {
+	value := map[string]any{"model": m.address}
+	label := m.name + ": " + strings.Join(strings.Fields(q.Prompt()), " ")
+	if mock, ok := model.(*agents.Mock); ok {
+		value["call"] = int64(q.Call) // which a mock's answer depends on
+		if mock.Reply != nil {
+			reply, _ := mock.Reply(q) // where it fails, so does asking
+			value["reply"] = reply
+		}
+	}
+	q.Call, q.Attempt = 0, 0
+	b, err := json.Marshal(q)
+	if err != nil {
+		return nil
+	}
+	if value["question"], err = spec.ParseJSON(string(b)); err != nil {
+		return nil
+	}
+	return &engine.Content{Kind: "model", Label: label, Value: value}
+}
+
+// question is the task with what only the call knows.
+func (a *asker) question(c *engine.Call) (agents.Task, error) {
+	t := a.task
+	prompt, err := text(c, a.prompt, c.Prev)
+	if err != nil {
+		return t, err
+	}
+	t.System, err = text(c, a.system, func() any { return nil })
+	t.Messages = []agents.Message{{Text: prompt}}
+	return t, err
+}
+
+// text is what an expression gives as text; nothing is no text.
+func text(c *engine.Call, x *spec.Expr, otherwise func() any) (string, error) {
+	var v any
+	if x == nil {
+		v = otherwise()
+	} else {
+		var err error
+		if v, err = c.Eval(x); err != nil {
+			return "", err
+		}
+	}
+	if v == nil {
+		return "", nil
+	}
+	return spec.AsText(v), nil
+}
+
+// mocked is the mock that an agent writes down.
+func mocked(o *spec.Object, c *engine.Call) *agents.Mock {
+	if o == nil {
+		return &agents.Mock{}
+	}
+	m := &agents.Mock{Latency: o.Duration("latency"), Jitter: o.Duration("jitter"), Fail: o.Int("fail"), Error: agents.Kind(o.Text("error"))}
+	if tokens := o.Record("tokens"); tokens != nil {
+		m.Input, m.Output = tokens.Int("in"), tokens.Int("out")
+	}
+	if !o.Has("reply") {
+		return m
+	}
+	replies := o.Exprs("reply")
+	if one := o.Expr("reply"); one != nil {
+		replies = []*spec.Expr{one}
+	}
+	m.Reply = func(q agents.Question) (string, error) {
+		x := replies[min(q.Call, len(replies))-1]
+		v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)})
+		if err != nil {
+			return "", err
+		}
+		return spec.AsText(v), nil
+	}
+	return m
+}
+
+// failed is a model's error as one of a run.
+func failed(err error) error {
+	e, ok := errors.AsType[*agents.Error](err)
+	if already := (*engine.Error)(nil); !ok || errors.As(err, &already) {
+		return err
+	}
+	out := engine.Errorf(engine.ErrorKind(e.Kind), "%w", e)
+	out.RetryAfter = e.RetryAfter
+	return out
+}

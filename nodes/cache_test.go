@@ -1,0 +1,128 @@
+package nodes_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/nodes"
+)
+
+// memory is a store that nothing outlives.
+type memory struct {
+	mu   sync.Mutex
+	kept map[string]remembered
+}
+
+type remembered struct {
+	answer []byte
+	at     time.Time
+}
+
+func (m *memory) Find(key string) ([]byte, time.Time, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.kept[key]
+	return r.answer, r.at, ok
+}
+
+func (m *memory) Keep(key, _ string, answer []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept == nil {
+		m.kept = map[string]remembered{}
+	}
+	m.kept[key] = remembered{answer, time.Now()}
+}
+
+// counted is a model that counts how often it is asked.
+type counted struct {
+	calls atomic.Int32
+	fails int32 // so many calls fail first
+}
+
+func (m *counted) Answer(ctx context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
+	n := m.calls.Add(1)
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		return agents.Answer{Usage: agents.Usage{Calls: 1}}, ctx.Err()
+	}
+	if n <= m.fails {
+		return agents.Answer{Usage: agents.Usage{Calls: 1}}, &agents.Error{Kind: agents.BadAnswer, Message: "no"}
+	}
+	return agents.Answer{Text: fmt.Sprintf("%s for the %dth time", q.Prompt(), n), Usage: agents.Usage{Input: 1, Output: 1, Calls: 1}}, nil
+}
+
+func (m *counted) option() nodes.Option {
+	return nodes.WithAgents(agents.NewSet(agents.WithProvider("counted", func(string) (agents.Model, error) { return m, nil })))
+}
+
+func TestCache(t *testing.T) {
+	tests := map[string]struct {
+		src   string
+		calls int32
+	}{
+		"one question many times at once": {"for_each: 1..100\nmax_concurrency: 50\ndo: {agent: {model: counted/a}, prompt: hi, cache: true}", 1},
+		"one question many times":         {"for_each: 1..100\nin_order: true\ndo: {agent: {model: counted/a}, prompt: hi, cache: true}", 1},
+		"nobody wants it":                 {"for_each: 1..10\ndo: {agent: {model: counted/a}, prompt: hi}", 10},
+		"the node does not":               {"agents: {a: {model: counted/a, cache: true}}\nfor_each: 1..10\ndo: {agent: a, prompt: hi, cache: false}", 10},
+		"the agent wants it":              {"agents: {a: {model: counted/a, cache: {ttl: 1h}}}\nfor_each: 1..10\ndo: {agent: a, prompt: hi}", 1},
+		"other prompts":                   {"for_each: 1..10\ndo: {agent: {model: counted/a}, prompt: \"hi ${{ item % 2 }}\", cache: true}", 2},
+		"other models":                    {"chain: [{agent: {model: counted/a}, prompt: hi, cache: true}, {agent: {model: counted/b}, prompt: hi, cache: true}]", 2},
+		"other settings":                  {"chain: [{agent: {model: counted/a}, prompt: hi, cache: true}, {agent: {model: counted/a, temperature: 0}, prompt: hi, cache: true}]", 2},
+		"too old":                         {"chain: [{agent: {model: counted/a}, prompt: hi, cache: true}, {wait: 1m}, {agent: {model: counted/a}, prompt: hi, cache: {ttl: 10s}}]", 2},
+		"young enough":                    {"chain: [{agent: {model: counted/a}, prompt: hi, cache: true}, {wait: 1m}, {agent: {model: counted/a}, prompt: hi, cache: {ttl: 10m}}]", 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &counted{}
+				r := try(t, graphOf(t, "limits: {max_steps: 200, max_concurrency: 100}\n"+tt.src, m.option()), nil, engine.WithCache(engine.NewCache(&memory{})))
+				if r.Error != nil {
+					t.Fatal(r.Error)
+				}
+				used := r.Usage.Total()
+				if n := m.calls.Load(); n != tt.calls || used.Calls != int(tt.calls) || used.Tokens() != 2*int(tt.calls) {
+					t.Errorf("%d calls were made, want %d; counted are %+v", n, tt.calls, used)
+				}
+			})
+		})
+	}
+}
+
+// An error is no answer: it reaches all who asked at once, and is forgotten.
+func TestCacheKeepsNoErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &counted{fails: 1}
+		r := try(t, graphOf(t, `
+chain:
+  - {for_each: 1..3, do: {agent: {model: counted/a}, prompt: hi, cache: true}, on_error: continue}
+  - {for_each: 1..3, do: {agent: {model: counted/a}, prompt: hi, cache: true}}
+`, m.option()), nil, engine.WithCache(engine.NewCache(&memory{})))
+		if want := `["hi for the 2th time","hi for the 2th time","hi for the 2th time"]`; r.said() != want || r.Failures != 3 {
+			t.Errorf("it came to %s with %d failures", r.said(), r.Failures)
+		}
+	})
+}
+
+// Where the one that asked was stopped, another asks: that it was stopped says nothing of the question.
+func TestCacheOutlivesWhoAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &counted{}
+		r := try(t, graphOf(t, `
+parallel:
+  - {agent: {model: counted/a}, prompt: hi, cache: true, timeout: 500ms, on_error: continue}
+  - chain: [{wait: 100ms}, {agent: {model: counted/a}, prompt: hi, cache: true}]
+`, m.option()), nil, engine.WithCache(engine.NewCache(&memory{})))
+		if want := `[null,"hi for the 2th time"]`; r.said() != want {
+			t.Errorf("it came to %s, want %s", r.said(), want)
+		}
+	})
+}

@@ -1,0 +1,139 @@
+package nodes
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// modelFields are the settings of an entry of models.
+func modelFields(name spec.Form) []spec.Field {
+	price := func(of string) spec.Field {
+		return spec.Field{Name: of, Form: spec.Real{Max: 1_000_000}, Summary: "of " + of + " tokens"}
+	}
+	input, output, cached := price("input"), price("output"), price("cached")
+	input.Required, output.Required = true, true
+	cached.Summary = "of input tokens that the provider had in its own cache; without it as input"
+	return append([]spec.Field{
+		{Name: "model", Form: name, Required: true, Summary: "provider/name"},
+		{Name: "base_url", Form: spec.Text{Check: checkURL}, Summary: "another address of the provider; needs a grant"},
+		{Name: "price", Form: spec.Record{Fields: []spec.Field{input, output, cached}}, Summary: "in US dollars for a million tokens, in place of the known one"},
+	}, engine.RateFields()...)
+}
+
+// modelRef is a model as a file names it.
+type modelRef struct {
+	name    string       // provider/name; empty where none is written
+	baseURL string       // that the file gives it
+	entry   *spec.Object // its settings among models, nil where it has none
+}
+
+// refer is a model by its name and the entry of models that the name stands for, if it does.
+func refer(word string, entry any) modelRef {
+	switch m := entry.(type) {
+	case string:
+		return modelRef{name: m}
+	case *spec.Object:
+		return modelRef{m.Text("model"), m.Text("base_url"), m}
+	}
+	return modelRef{name: word}
+}
+
+func (m modelRef) isMock() bool { return m.name == "mock" || strings.HasPrefix(m.name, "mock/") }
+
+func (m modelRef) address() string {
+	if m.baseURL == "" {
+		return m.name
+	}
+	return m.name + " at " + m.baseURL
+}
+
+// models are the models that an agent node asks: its own, then those to fall back to. The first has no name where none
+// is written.
+func (o *options) models(n *spec.Node) []modelRef {
+	for _, name := range append(agentNames(n), "") {
+		if m := o.instead[name]; m != "" {
+			for _, short := range n.Pipeline.Header.Entries("models") {
+				if short.Name == m {
+					return []modelRef{refer(m, short.Value)}
+				}
+			}
+			return []modelRef{{name: m}}
+		}
+	}
+	d := defined(n)
+	own := modelRef{}
+	for _, place := range append(slices.Clone(d), n.Pipeline.Header.Record("defaults")) {
+		if place != nil && place.Has("model") {
+			own = refer(place.Ref("model"))
+			break
+		}
+	}
+	if at := d.at("base_url"); at != nil && at.Has("base_url") {
+		own.baseURL = at.Text("base_url")
+	}
+	refs := []modelRef{own}
+	if at := d.at("fallback"); at != nil {
+		for _, f := range at.Refs("fallback") {
+			refs = append(refs, refer(f.Name, f.Value))
+		}
+	}
+	return refs
+}
+
+// candidate is a model that an agent may ask.
+type candidate struct {
+	name    string
+	address string       // the name, with the address that the file gives it: what shares it is one model
+	model   agents.Model // nil: the mock, which is another for each call
+	rate    engine.Rate
+	price   agents.Price
+	priced  bool
+}
+
+// open makes a model ready to be asked. The error says what the environment lacks.
+func (o *options) open(ref modelRef) (candidate, error) {
+	c := candidate{name: ref.name, address: ref.address(), rate: engine.RateIn(ref.entry)}
+	c.price, c.priced = o.agents.Price(ref.name)
+	if ref.entry != nil && ref.entry.Has("price") {
+		p := ref.entry.Record("price")
+		c.price, c.priced = agents.Price{Input: p.Float("input"), Output: p.Float("output"), Cached: p.Float("input"), Written: p.Float("input")}, true
+		if p.Has("cached") {
+			c.price.Cached = p.Float("cached")
+		}
+	}
+	if ref.isMock() {
+		return c, nil
+	}
+	var err error
+	c.model, err = o.agents.Open(ref.name, ref.baseURL)
+	return c, err
+}
+
+// usage is what the model used, with its price.
+func (m candidate) usage(u agents.Usage) engine.Usage {
+	used := engine.Usage{InputTokens: u.Input, CachedTokens: u.Cached, OutputTokens: u.Output, ReasoningTokens: u.Reasoning, Calls: u.Calls}
+	if m.priced {
+		used.Cost = engine.Cost(m.price.Cost(u))
+	} else {
+		used.Unpriced = u.Calls
+	}
+	return used
+}
+
+// passable tells whether another model may have the answer where one failed.
+func passable(err error) bool {
+	e, ok := errors.AsType[*agents.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Kind {
+	case agents.Auth, agents.RateLimit, agents.Server, agents.Network:
+		return true
+	}
+	return e.UnknownModel()
+}
