@@ -314,16 +314,20 @@ func fits(typ, want Type) bool {
 // template compiles a text. One that is a single ${{ }} gives the expression's own value.
 func (x *Expr) template(c *compiler, s *scope, t *tree) (term, Type) {
 	parts, err := splitTemplate(t.text)
+	places := t.marks(x.lines)
 	if err != nil {
 		hint := ""
 		if t.plain && t.comment != "" {
 			hint = "YAML reads \" #\" as the start of a comment; quote the text"
 		}
-		s.report(t.start(x.lines), hint, err.Error())
+		at := t.start(x.lines)
+		if strings.Contains(t.text, "\n") && err.mark < len(places) { // the start of many lines would say little
+			at = places[err.mark]
+		}
+		s.report(at, hint, err.message)
 		return constant{}, Any
 	}
 	var out []term
-	places := t.marks(x.lines)
 	for _, p := range parts {
 		if !p.code {
 			out = append(out, constant{p.text})

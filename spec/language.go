@@ -117,6 +117,7 @@ type Rule struct {
 	AnyOf   []string // at least one of them is there
 	NotBoth []string // not all of them are there
 	Message string
+	Hint    string
 }
 
 // Field is a key of a mapping: how its value is written and when it is read.

@@ -16,6 +16,7 @@ import (
 // Pipeline is a pipeline file that was read and checked, with those that it includes.
 type Pipeline struct {
 	File    string // as in messages
+	Folder  string // where the paths begin that the file names
 	Name    string
 	Header  *Object
 	Root    *Node
@@ -71,9 +72,9 @@ func AllowRead(paths ...string) Option {
 func Load(file string, lang *Language, opts ...Option) (*Pipeline, Diagnostics) {
 	l := newLoader(filepath.Dir(file), lang, opts)
 	defer l.close()
-	src, err := readFile(file, os.Stat, os.Open) // the user named it, so a link may lead anywhere
+	src, err := ReadFile(nil, file) // the user named it, so a link may lead anywhere
 	if err != nil {
-		d := Diagnostic{Pos: Pos{File: file}, Message: reason(err)}
+		d := Diagnostic{Pos: Pos{File: file}, Message: err.Error()}
 		if errors.Is(err, errIrregular) {
 			d.Hint = "to read standard input, write - in place of the file"
 		}
@@ -98,6 +99,8 @@ type loader struct {
 	allowed  []string
 	open     []string             // the files being read, outermost first
 	done     map[string]*Pipeline // nil for a file that has errors
+	texts    map[string]*textFile
+	textSize int // of all texts, once for each place that names one
 	lines    map[string][]string
 	problems Diagnostics
 	errors   int // among the problems, and those that were left out
@@ -105,7 +108,7 @@ type loader struct {
 }
 
 func newLoader(folder string, lang *Language, opts []Option) *loader {
-	l := &loader{lang: lang, folder: folder, done: map[string]*Pipeline{}, lines: map[string][]string{}, compiler: newCompiler()}
+	l := &loader{lang: lang, folder: folder, done: map[string]*Pipeline{}, texts: map[string]*textFile{}, lines: map[string][]string{}, compiler: newCompiler()}
 	for _, o := range opts {
 		o(l)
 	}
@@ -151,18 +154,15 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 	before := l.count()
 	l.open = append(l.open, key)
 	defer func() { l.open = l.open[:len(l.open)-1] }()
-	p := &Pipeline{File: name, Name: nameFrom(strings.TrimSuffix(path.Base(key), path.Ext(key))), used: map[Pos]bool{}, names: map[string]*Node{}}
+	p := &Pipeline{File: name, Folder: l.path(path.Dir(key)), Name: nameFrom(strings.TrimSuffix(path.Base(key), path.Ext(key))), used: map[Pos]bool{}, names: map[string]*Node{}}
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // which is no character of the first line
 	l.lines[name] = strings.Split(string(src), "\n")
-	if d := notText(name, string(src)); d != nil {
+	if d := notText(name, string(src), `"\u%04X" in double quotes`); d != nil {
 		l.report(*d)
 		return nil
 	}
 	if t := treeOf(name, src, l.report); t != nil {
-		r := &reader{load: l, p: p, names: p.names, sections: map[string]map[string]Entry{}}
-		for _, line := range l.lines[name] {
-			r.lines = append(r.lines, []rune(line))
-		}
+		r := &reader{load: l, p: p, names: p.names, sections: map[string]map[string]Entry{}, lines: inRunes(l.lines[name])}
 		r.file(t)
 		if p.Root != nil && !l.full() {
 			(&checker{reader: r}).check()
@@ -174,15 +174,18 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 	return p
 }
 
-// include reads the file that a node names.
+func inRunes(lines []string) [][]rune {
+	out := make([][]rune, len(lines))
+	for i, line := range lines {
+		out[i] = []rune(line)
+	}
+	return out
+}
+
+// include reads the pipeline that a node names.
 func (r *reader) include(t *tree) *Pipeline {
 	l := r.load
-	name := filepath.FromSlash(t.text)
-	key := name
-	if !filepath.IsAbs(name) {
-		key = filepath.Join(filepath.Dir(l.open[len(l.open)-1]), name)
-	}
-	key = path.Clean(filepath.ToSlash(key))
+	name, key := r.locate(t)
 	if i := slices.Index(l.open, key); i >= 0 {
 		r.problem(t, "", "%s includes itself: %s", quote(t.text), oneLine(strings.Join(append(slices.Clone(l.open[i:]), key), " -> ")))
 		return nil
@@ -197,24 +200,70 @@ func (r *reader) include(t *tree) *Pipeline {
 	l.done[key] = nil
 	src, err := l.read(key)
 	if err != nil {
-		hint := ""
-		if errors.Is(err, errOutside) {
-			allowed := filepath.FromSlash(key)
-			if !filepath.IsAbs(allowed) {
-				allowed = filepath.Join(l.folder, allowed)
-			}
-			hint = fmt.Sprintf("allow it with --allow-read=%s", oneLine(allowed))
-		}
-		r.problem(t, hint, "including %s: %s", quote(t.text), reason(err))
+		r.unread(t, "including", key, err)
 		return nil
 	}
-	p := l.pipeline(filepath.Join(filepath.Dir(r.p.File), name), key, src)
+	p := l.pipeline(name, key, src)
 	l.done[key] = p
 	return p
 }
 
+// locate finds a file that this one names: what messages call it, and the key by which the loader knows it.
+func (r *reader) locate(t *tree) (name, key string) {
+	name = filepath.FromSlash(t.text)
+	if filepath.IsAbs(name) {
+		name = filepath.Clean(name)
+		return name, filepath.ToSlash(name)
+	}
+	open := r.load.open
+	return filepath.Join(filepath.Dir(r.p.File), name), path.Join(path.Dir(open[len(open)-1]), filepath.ToSlash(name))
+}
+
+// path is a key as a path of the working directory's.
+func (l *loader) path(key string) string {
+	name := filepath.FromSlash(key)
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(l.folder, name)
+}
+
+// unread reports why a file that t names could not be read.
+func (r *reader) unread(t *tree, doing, key string, err error) {
+	message, hint := err.Error(), ""
+	switch {
+	case errors.Is(err, errOutside):
+		hint = fmt.Sprintf("allow it with --allow-read=%s", oneLine(r.load.path(key)))
+	case errors.Is(err, fs.ErrNotExist):
+		message += DidYouMean(path.Base(key), r.load.beside(key))
+	}
+	r.problem(t, hint, "%s %s: %s", doing, quote(t.text), message)
+}
+
+// beside lists files of the folder in which one below the loader's own is missed.
+func (l *loader) beside(key string) []string {
+	const most = 1000
+	if l.root == nil || !filepath.IsLocal(filepath.FromSlash(key)) {
+		return nil
+	}
+	folder, err := l.root.OpenRoot(filepath.FromSlash(path.Dir(key)))
+	if err != nil {
+		return nil
+	}
+	defer folder.Close()
+	f, err := folder.Open(".")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(most) // what was read until an error will do
+	slices.Sort(names)
+	return names
+}
+
 var (
 	errOutside   = errors.New("the file is outside of the first file's folder")
+	errEscapes   = errors.New("a link leads out of its folder")
 	errIrregular = errors.New("it is not a regular file")
 )
 
@@ -224,45 +273,50 @@ func (l *loader) read(key string) ([]byte, error) {
 	if l.root == nil {
 		root, err := os.OpenRoot(l.folder)
 		if err != nil {
-			return nil, err
+			return nil, bare(err)
 		}
 		l.root = root
 	}
 	if filepath.IsLocal(name) {
-		src, err := readFile(name, l.root.Stat, l.root.Open)
-		if err != nil && reason(err) == "path escapes from parent" { // a link; package os exports no such error
+		src, err := ReadFile(l.root, name)
+		if errors.Is(err, errEscapes) {
 			err = errOutside
 		}
-		if err == nil || errors.Is(err, fs.ErrNotExist) || !l.readable(name) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || !l.readable(l.path(key)) {
 			return src, err
 		}
-	} else if !l.readable(name) {
+	} else if !l.readable(l.path(key)) {
 		return nil, errOutside
 	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(l.folder, name)
-	}
-	return readFile(name, os.Stat, os.Open)
+	return ReadFile(nil, l.path(key))
 }
 
-// readFile reads a regular file of a bounded size. It looks before it opens: opening a FIFO would wait for a writer.
-func readFile(name string, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error)) ([]byte, error) {
-	info, err := stat(name)
-	if err != nil {
+// ReadFile reads a regular file of at most 10 MiB: below a folder, out of which no link leads, or anywhere where root
+// is nil.
+func ReadFile(root *os.Root, name string) ([]byte, error) {
+	stat, open := os.Stat, os.Open
+	if root != nil {
+		stat, open = root.Stat, root.Open
+	}
+	info, err := stat(name) // before it is opened: opening a FIFO would wait for a writer
+	switch {
+	case err != nil:
+		if err = bare(err); err.Error() == "path escapes from parent" { // package os exports no such error
+			err = errEscapes
+		}
 		return nil, err
-	}
-	if info.IsDir() {
+	case info.IsDir():
 		return nil, errors.New("it is a folder, not a regular file")
-	}
-	if !info.Mode().IsRegular() {
+	case !info.Mode().IsRegular():
 		return nil, errIrregular
 	}
 	f, err := open(name)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	defer f.Close()
-	return ReadText(f)
+	src, err := ReadText(f)
+	return src, bare(err)
 }
 
 // ReadText reads the text of a pipeline file, of at most 10 MiB.
@@ -278,9 +332,6 @@ func ReadText(r io.Reader) ([]byte, error) {
 func (l *loader) readable(name string) bool {
 	if l.anywhere {
 		return true
-	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(l.folder, name)
 	}
 	for _, a := range l.allowed {
 		if Within(name, a) {
@@ -305,13 +356,13 @@ func Within(name, folder string) bool {
 	return err == nil && (rel == "." || filepath.IsLocal(rel))
 }
 
-// reason is an error of the file system without the call that met it.
-func reason(err error) string {
+// bare is an error of the file system without the call that met it.
+func bare(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return pe.Err.Error()
+		return pe.Err
 	}
-	return err.Error()
+	return err
 }
 
 // ParseValue reads one value written as YAML or JSON, canonical.

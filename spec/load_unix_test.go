@@ -33,3 +33,15 @@ p\nx.yaml:1:1: fine.yaml:1:13: unknown name nothing`
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
+
+func TestTemplateFIFO(t *testing.T) {
+	dir := folder(t, map[string]string{"p.yaml": "say: true\ntext_file: pipe.md", "zero.yaml": "say: true\ntext_file: /dev/zero"})
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.md"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"p.yaml", "zero.yaml"} {
+		if p, diagnostics := Load(filepath.Join(dir, file), saying(), AllowRead()); p != nil || !strings.Contains(diagnostics.Error(), "it is not a regular file") {
+			t.Errorf("%s: %v", file, diagnostics)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func (o *Object) Float(name string) float64 { return get[float64](o, name) }
 // Duration is the value of a Duration field.
 func (o *Object) Duration(name string) time.Duration { return get[time.Duration](o, name) }
 
-// Expr is the value of a Code, Template or Data field.
+// Expr is the value of a Code, Template, TemplateFile or Data field.
 func (o *Object) Expr(name string) *Expr { return get[*Expr](o, name) }
 
 // Record is the value of a Record field.

@@ -116,10 +116,10 @@ func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule) 
 	written := func(name string) bool { _, ok := o.places[name]; return ok }
 	for _, rule := range rules {
 		if len(rule.AnyOf) > 0 && !slices.ContainsFunc(rule.AnyOf, written) {
-			r.problemAt(o.Pos, "", "%s", rule.Message)
+			r.problemAt(o.Pos, rule.Hint, "%s", rule.Message)
 		}
 		if len(rule.NotBoth) > 0 && !slices.ContainsFunc(rule.NotBoth, func(n string) bool { return !written(n) }) {
-			r.problemAt(o.places[rule.NotBoth[len(rule.NotBoth)-1]], "", "%s", rule.Message)
+			r.problemAt(o.places[rule.NotBoth[len(rule.NotBoth)-1]], rule.Hint, "%s", rule.Message)
 		}
 	}
 }

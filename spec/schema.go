@@ -441,6 +441,10 @@ func (x Target) schema(*generator) ordered { return typed(x, "string") }
 
 func (x Include) schema(*generator) ordered { return typed(x, "string") }
 
+func (x TemplateFile) schema(*generator) ordered {
+	return append(typed(x, "string"), member{"allOf", []ordered{never(templated, "takes no ${{ }}: it is read before anything runs")}})
+}
+
 // sentence makes a summary one.
 func sentence(s string) string {
 	if s == "" {

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,8 +13,16 @@ type part struct {
 	mark int // which ${{ of the text this is, escaped ones counted
 }
 
+// markError is what is wrong with a ${{ of a text.
+type markError struct {
+	mark    int // which it is, escaped ones counted
+	message string
+}
+
+func (e *markError) Error() string { return e.message }
+
 // splitTemplate finds the ${{ }} of a text. $${{ stands for a literal ${{.
-func splitTemplate(s string) ([]part, error) {
+func splitTemplate(s string) ([]part, *markError) {
 	var parts []part
 	var text strings.Builder
 	flush := func() {
@@ -41,11 +48,11 @@ func splitTemplate(s string) ([]part, error) {
 		s = s[i+3:]
 		end := closing(s)
 		if end < 0 {
-			return nil, errors.New("${{ is never closed by }}")
+			return nil, &markError{mark, "${{ is never closed by }}"}
 		}
 		source := strings.TrimSpace(s[:end])
 		if source == "" {
-			return nil, errors.New("${{ }} holds no expression")
+			return nil, &markError{mark, "${{ }} holds no expression"}
 		}
 		parts = append(parts, part{text: source, code: true, mark: mark})
 		s = s[end+2:]

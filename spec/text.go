@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// notText finds where a file is not plain text that reads as it looks; nil where it is.
-func notText(file, src string) *Diagnostic {
+// notText finds where a file is not plain text that reads as it looks; nil where it is. escape is how the file may
+// write any character, with a verb for its number.
+func notText(file, src, escape string) *Diagnostic {
 	line, column := 1, 1
 	for i, r := range src {
 		problem, bytes := "", false
@@ -28,7 +29,7 @@ func notText(file, src string) *Diagnostic {
 		if problem != "" {
 			d := &Diagnostic{Pos: Pos{file, line, column}, Message: problem}
 			if !bytes {
-				d.Hint = fmt.Sprintf(`where it is meant, write it as "\u%04X" in double quotes`, r)
+				d.Hint = fmt.Sprintf("where it is meant, write it as "+escape, r)
 			}
 			return d
 		}
