@@ -46,6 +46,8 @@ func (q Question) Prompt() string {
 type Message struct {
 	Model bool // the model said it, not the user
 	Text  string
+
+	Attachments []Attachment // of the user's
 }
 
 // Answer is what a model answered.
