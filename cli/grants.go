@@ -45,7 +45,7 @@ var grantUsage = map[string]string{
 	"exec": "run commands, all or each `COMMAND` named",
 	"net":  "send requests to hosts, all or each `HOST` named",
 	"env":  "read environment variables, all or each `NAME` named",
-	"read": "include files outside of its folder, all or those at or below each `PATH`",
+	"read": "attach files, and include those outside of its folder, all or those at or below each `PATH`",
 }
 
 // grantFlags are the --allow flags.

@@ -102,10 +102,8 @@ type Asked struct {
 // Ask is the one door out: all that a leaf asks of the world goes through it. What it needs must be granted; an answer
 // that is known already is not asked for; what a model may use must be left in the budgets, and its rate must allow it.
 func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
-	for _, n := range r.Needs {
-		if !c.Allowed(n) {
-			return answer, Errorf(Permission, "it needs %s", n.Flag())
-		}
+	if err := c.granted(r.Needs...); err != nil {
+		return answer, err
 	}
 	c.visit.asked++
 	defer c.flush()
@@ -129,6 +127,16 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 		r.Known(answer)
 	}
 	return answer, nil
+}
+
+// granted says which need is not.
+func (c *Call) granted(needs ...spec.Need) error {
+	for _, n := range needs {
+		if !c.Allowed(n) {
+			return Errorf(Permission, "it needs %s", n.Flag())
+		}
+	}
+	return nil
 }
 
 // out asks the world.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/flowrun/flowrun/spec"
@@ -19,18 +20,22 @@ type Grant struct {
 	Names []string
 }
 
-// Allow tells whether a need is granted. What is not known before it runs needs a grant of all names.
+// Allow tells whether a need is granted. What is not known before it runs needs a grant of all names; a file, one of any
+// path, for it is looked at again when it is known.
 func (g Grants) Allow(n spec.Need) bool {
 	by := g.By[n.Grant]
 	if g.All || by.Any {
 		return true
 	}
-	for _, name := range by.Names {
-		if name == n.Name || n.Grant == "net" && n.Name != "" && sameHost(name, n.Name) {
-			return true
+	return slices.ContainsFunc(by.Names, func(name string) bool {
+		switch {
+		case n.Grant == "read":
+			return n.Name == "" || spec.Within(n.Name, name)
+		case n.Grant == "net" && n.Name != "":
+			return sameHost(name, n.Name)
 		}
-	}
-	return false
+		return name == n.Name
+	})
 }
 
 // sameHost tells whether a grant of a host, with or without a port, covers another.

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -341,19 +342,48 @@ func (l *loader) readable(name string) bool {
 	return false
 }
 
-// Within tells whether a path is another one or lies below it, links resolved where the files exist.
+// Within tells whether a path is another one or lies below it, links resolved as far as the files exist.
 func Within(name, folder string) bool {
-	resolve := func(p string) string {
-		if abs, err := filepath.Abs(p); err == nil {
-			p = abs
-		}
-		if real, err := filepath.EvalSymlinks(p); err == nil {
-			p = real
-		}
+	_, within := below(name, resolved(folder))
+	return within
+}
+
+// ReadWithin reads a regular file of at most 10 MiB that is a path or lies below it. A link that leads elsewhere is an
+// error, also one that is made meanwhile.
+func ReadWithin(name, folder string) ([]byte, error) {
+	folder = resolved(folder)
+	rest, within := below(name, folder)
+	if !within {
+		return nil, errEscapes
+	}
+	if rest == "." { // a file, or else the folder itself, which is none
+		folder, rest = filepath.Dir(folder), filepath.Base(folder)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, bare(err)
+	}
+	defer root.Close()
+	return ReadFile(root, rest)
+}
+
+// below is the way that leads from a resolved folder to a path, if one does.
+func below(name, folder string) (rest string, within bool) {
+	rest, err := filepath.Rel(folder, resolved(name))
+	return rest, err == nil && filepath.IsLocal(rest)
+}
+
+// resolved is a path from the root, without links as far as it exists.
+func resolved(p string) string {
+	abs, err := filepath.Abs(p)
+	if err != nil {
 		return p
 	}
-	rel, err := filepath.Rel(resolve(folder), resolve(name))
-	return err == nil && (rel == "." || filepath.IsLocal(rel))
+	real, err := filepath.EvalSymlinks(abs)
+	if up := filepath.Dir(abs); err != nil && up != abs {
+		return filepath.Join(resolved(up), filepath.Base(abs))
+	}
+	return cmp.Or(real, abs)
 }
 
 // bare is an error of the file system without the call that met it.
