@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"time"
@@ -18,12 +19,14 @@ func agent(o *options) engine.Kind {
 			Summary: "asks a model",
 			Leaf:    true,
 			Fields: []spec.Field{
-				{Name: "agent", Form: spec.OneOf{spec.Ref{Section: "agents"}, spec.Record{Fields: append([]spec.Field{
-					{Name: "use", Form: spec.Ref{Section: "agents"}, Summary: "an agent of the header whose settings hold where none is written here"},
-				}, agentFields(o)...)}}, Summary: "an agent of the header, or its settings"},
+				{Name: "agent", Form: spec.OneOf{spec.Ref{Section: "agents"}, settings(o,
+					spec.Field{Name: "use", Form: spec.Ref{Section: "agents"}, Summary: "an agent of the header whose settings hold where none is written here"},
+				)}, Summary: "an agent of the header, or its settings"},
 				{Name: "prompt", Form: spec.Template{}, Summary: "what the model is asked; without it the agent's prompt, else what the node received"},
+				{Name: "prompt_file", Form: spec.TemplateFile{}, Summary: "a file that holds the prompt, relative to this one"},
 				engine.CacheField(),
 			},
+			Rules: []spec.Rule{apart("prompt")},
 			Output: func(n *spec.Node) spec.Type {
 				if s := defined(n).schema(); s != nil {
 					return s.Type()
@@ -37,7 +40,7 @@ func agent(o *options) engine.Kind {
 				}
 			},
 			Needs: func(n *spec.Node) []spec.Need {
-				var needs []spec.Need
+				needs := attachingOf(n).needs()
 				for _, m := range o.models(n) {
 					if m.baseURL != "" {
 						needs = append(needs, spec.Need{Grant: "net", Name: hostOf(m.baseURL), Pos: n.Place("agent")})
@@ -63,17 +66,33 @@ prompt: Write about ${{ input ?? "a pond" }}
 	}
 }
 
-// agentFields are the settings of an agent, in the header or on a node.
+// apart says that a text stands in its place or in a file of its own.
+func apart(field string) spec.Rule {
+	return spec.Rule{NotBoth: []string{field, inFile(field)}, Message: fmt.Sprintf("an agent has %s or %s, not both", field, inFile(field)), Hint: "leave one of them out, or move the text into the file"}
+}
+
+// inFile is the field that names the file which holds the text of a field.
+func inFile(field string) string { return field + "_file" }
+
+// settings are those of an agent, in the header or on a node, where further ones stand first.
+func settings(o *options, first ...spec.Field) spec.Record {
+	return spec.Record{Fields: append(first, agentFields(o)...), Rules: []spec.Rule{apart("system"), apart("prompt")}}
+}
+
 func agentFields(o *options) []spec.Field {
 	asked := []spec.Local{
 		{Name: "prompt", Summary: "the prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
 		{Name: "system", Summary: "the system prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
 		{Name: "call", Summary: "the number of this question to the agent, from 1", Type: func(*spec.Node) spec.Type { return spec.Integer }},
+		{Name: "attached", Summary: "the names of the files that go with the prompt", Type: func(*spec.Node) spec.Type { return spec.ListOf(spec.String) }},
 	}
 	return []spec.Field{
 		{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "provider/name, or a short name from models"},
 		{Name: "system", Form: spec.Template{}, Summary: "the system prompt"},
+		{Name: "system_file", Form: spec.TemplateFile{}, Summary: "a file that holds the system prompt, relative to this one"},
 		{Name: "prompt", Form: spec.Template{}, Summary: "the prompt, where the node writes none"},
+		{Name: "prompt_file", Form: spec.TemplateFile{}, Summary: "a file that holds the prompt, relative to this one"},
+		{Name: "attach", Form: spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}}, Summary: "files that go with the prompt, images (png, jpeg, gif, webp) and UTF-8 texts of at most 10 MiB each and 20 MiB together, relative to this one; each needs a grant"},
 		{Name: "temperature", Form: spec.Real{Min: 0, Max: 2}, Summary: "how freely the model chooses words"},
 		{Name: "top_p", Form: spec.Real{Min: 0, Max: 1}, Summary: "share of the likeliest words among which it chooses"},
 		{Name: "max_tokens", Form: spec.Whole{Min: 1}, Summary: "of one reply"},
@@ -156,6 +175,18 @@ func (d definition) at(field string) *spec.Object {
 		return nil
 	}
 	return d[len(d)-1]
+}
+
+// words is a text that is written in its place or in a file of its own; nearer places than the agent's come first.
+func (d definition) words(field string, nearer ...*spec.Object) *spec.Expr {
+	for _, o := range append(nearer, d...) {
+		for _, name := range []string{field, inFile(field)} {
+			if x := o.Expr(name); x != nil {
+				return x
+			}
+		}
+	}
+	return nil
 }
 
 func (d definition) flawed() bool {

@@ -18,6 +18,7 @@ type asker struct {
 	missing   error       // why one of them cannot be asked
 	prompt    *spec.Expr
 	system    *spec.Expr
+	attach    attaching
 	mock      *spec.Object // what the mock answers, if anything is written
 	task      agents.Task  // what is the same for every call
 	agent     string       // of the header, for which its usage counts; empty: the node itself
@@ -26,10 +27,7 @@ type asker struct {
 
 func newAsker(o *options, n *spec.Node) *asker {
 	d := defined(n)
-	a := &asker{prompt: n.Expr("prompt"), system: d.at("system").Expr("system"), mock: d.at("mock").Record("mock")}
-	if a.prompt == nil {
-		a.prompt = d.at("prompt").Expr("prompt")
-	}
+	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n), mock: d.at("mock").Record("mock")}
 	for _, ref := range o.models(n) {
 		c, err := o.open(ref)
 		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
@@ -161,8 +159,11 @@ func (a *asker) question(c *engine.Call) (agents.Task, error) {
 	if err != nil {
 		return t, err
 	}
-	t.System, err = text(c, a.system, func() any { return nil })
-	t.Messages = []agents.Message{{Text: prompt}}
+	if t.System, err = text(c, a.system, func() any { return nil }); err != nil {
+		return t, err
+	}
+	attachments, err := a.attach.read(c)
+	t.Messages = []agents.Message{{Text: prompt, Attachments: attachments}}
 	return t, err
 }
 
@@ -201,7 +202,8 @@ func mocked(o *spec.Object, c *engine.Call) *agents.Mock {
 	}
 	m.Reply = func(q agents.Question) (string, error) {
 		x := replies[min(q.Call, len(replies))-1]
-		v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)})
+		v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)},
+			engine.Local{Name: "attached", Value: names(q.Messages[0].Attachments)})
 		if err != nil {
 			return "", err
 		}
