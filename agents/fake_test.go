@@ -66,8 +66,14 @@ func (f *fake) model(t *testing.T) Model {
 // open opens a model of OpenAI that is asked elsewhere.
 func open(t *testing.T, client *http.Client, baseURL string) Model {
 	t.Helper()
-	set := NewSet(WithEnv(env{"OPENAI_API_KEY": secret, "OPENAI_BASE_URL": baseURL}.lookup), WithClient(client))
-	m, err := set.Open("openai/gpt-test", "")
+	return openAs(t, "openai/gpt-test", client, baseURL)
+}
+
+// openAs opens a model of OpenAI or Anthropic that is asked elsewhere.
+func openAs(t *testing.T, ref string, client *http.Client, baseURL string) Model {
+	t.Helper()
+	set := NewSet(WithEnv(env{"OPENAI_API_KEY": secret, "ANTHROPIC_API_KEY": secret}.lookup), WithClient(client))
+	m, err := set.Open(ref, baseURL)
 	if err != nil {
 		t.Fatal(err)
 	}

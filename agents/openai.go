@@ -8,39 +8,16 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"net/http"
-	"strconv"
-	"strings"
 
-	"github.com/tmc/langchaingo/llms"
 	"github.com/tmc/langchaingo/llms/openai"
 )
 
-// conversation is a question as langchaingo has it.
-func conversation(q Question) []llms.MessageContent {
-	var messages []llms.MessageContent
-	if q.System != "" {
-		messages = append(messages, llms.TextParts(llms.ChatMessageTypeSystem, q.System))
-	}
-	for _, message := range q.Messages {
-		role := llms.ChatMessageTypeHuman
-		if message.Model {
-			role = llms.ChatMessageTypeAI
-		}
-		messages = append(messages, llms.TextParts(role, message.Text))
-	}
-	return messages
-}
-
 // completion is the dialect of OpenAI's chat completions, https://platform.openai.com/docs/api-reference/chat, and what an answer says that langchaingo does not tell.
 type completion struct {
+	outcome
 	provider Provider
 	question Question
-
-	finish  string
-	refusal string
-	usage   Usage
 }
 
 // chunk is a completion, or one frame of it.
@@ -76,25 +53,6 @@ type tokens struct {
 	Hits count `json:"prompt_cache_hit_tokens"` // DeepSeek's word: https://api-docs.deepseek.com/guides/kv_cache
 }
 
-// count is a number of tokens, 0 where it can be none. Some servers write 12.0.
-type count int
-
-func (n *count) UnmarshalJSON(data []byte) error {
-	*n = 0
-	if f, err := strconv.ParseFloat(string(data), 64); err == nil && f > 0 && f <= math.MaxInt32 {
-		*n = count(f)
-	}
-	return nil
-}
-
-// set takes what a provider says of a usage. No part is more than its whole, whatever the provider says.
-func (u *Usage) set(input, cached, written, output, reasoning count) {
-	u.Input, u.Output = int(input), int(output)
-	u.Cached = min(int(cached), u.Input)
-	u.Written = min(int(written), u.Input-u.Cached)
-	u.Reasoning = min(int(reasoning), u.Output)
-}
-
 func (c *completion) ask(ctx context.Context, m *remote, x *exchange) (string, error) {
 	// Whatever is not set here langchaingo takes from variables of the environment that are meant for OpenAI.
 	llm, err := openai.New(
@@ -114,21 +72,21 @@ func (c *completion) ask(ctx context.Context, m *remote, x *exchange) (string, e
 	return resp.Choices[0].Content, nil
 }
 
-func (c *completion) used() Usage { return c.usage }
-
 func (c *completion) authorize(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) }
 
 // request sets the parameters. All are set here: langchaingo sends a temperature of 0 where none is wanted and never
 // sends top_p, a seed of 0 or the effort of reasoning.
-func (c *completion) request(body io.Reader, stream bool) ([]byte, error) {
-	var fields map[string]any
-	if err := json.NewDecoder(body).Decode(&fields); err != nil {
-		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("reading the request: %v", err)}
-	}
+func (c *completion) request(fields map[string]any) error {
 	delete(fields, "temperature")
-	if stream && !c.provider.strict {
+	if !c.provider.strict {
 		fields["stream_options"] = map[string]any{"include_usage": true}
 	}
+	c.settings(fields)
+	return nil
+}
+
+// settings are the parameters of a question.
+func (c *completion) settings(fields map[string]any) {
 	q := c.question
 	if q.Temperature != nil {
 		fields["temperature"] = *q.Temperature
@@ -149,15 +107,6 @@ func (c *completion) request(body io.Reader, stream bool) ([]byte, error) {
 		fields["reasoning_effort"] = q.Reasoning
 	}
 	maps.Copy(fields, q.Extra)
-	delete(fields, "stream")
-	if stream { // which the caller decides by listening
-		fields["stream"] = true
-	}
-	data, err := json.Marshal(fields)
-	if err != nil {
-		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("writing the request: %v", err)}
-	}
-	return data, nil
 }
 
 // whole takes the one choice that was asked for.
@@ -233,24 +182,6 @@ func (c chunk) first() *choice {
 		if one != nil && one.Index == 0 {
 			return one
 		}
-	}
-	return nil
-}
-
-func (c *completion) flaw(text string) error {
-	switch c.finish {
-	case "length", "model_length": // Mistral tells its two limits apart
-		return &Error{Kind: Length, Message: "the answer was cut off at its limit of tokens; raise max_tokens"}
-	case "content_filter":
-		return &Error{Kind: Filtered, Message: "the provider's content filter stopped the answer"}
-	case "error", "insufficient_system_resource": // OpenRouter and Mistral; DeepSeek
-		return &Error{Kind: Server, Message: "the provider gave up in the middle of the answer: " + c.finish}
-	}
-	if c.refusal != "" {
-		return &Error{Kind: Refusal, Message: "the model refuses to answer: " + c.refusal}
-	}
-	if strings.TrimSpace(text) == "" {
-		return &Error{Kind: BadAnswer, Message: "the answer is empty, finish reason " + cmp.Or(c.finish, "not given")}
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package agents
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -296,44 +294,6 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// FuzzAnswer holds that no answer makes langchaingo or its checks panic, and that what counts as one has text.
-func FuzzAnswer(f *testing.F) {
-	for _, seed := range []string{
-		"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ok\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
-		"data: {\"choices\":[null]}\n\ndata: {\"choices\":[{\"index\":-1,\"delta\":{\"tool_calls\":[null]}}]}\n\ndata: [DONE]\n\n",
-		"event: error\ndata: {\"error\":[[{}]]}\n\n",
-		"data:\n\n\r\n:\n\ndata\n",
-		`{"choices":[null,{"message":null}],"usage":[]}`,
-		`{"choices":[{"message":{"content":"ok"}}]}`,
-		"",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, streamed := range []bool{false, true} {
-			contentType := "application/json"
-			if streamed {
-				contentType = "text/event-stream"
-			}
-			m := open(t, &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-				return &http.Response{
-					StatusCode: http.StatusOK,
-					Header:     http.Header{"Content-Type": {contentType}},
-					Body:       io.NopCloser(bytes.NewReader(body)),
-				}, nil
-			})}, "http://fake.test/v1")
-			var heard pieces
-			got, err := m.Answer(t.Context(), hello(), heard.hear)
-			if err == nil && strings.TrimSpace(got.Text) == "" {
-				t.Errorf("%q counts as an answer", body)
-			}
-			if err == nil && strings.Join(heard, "") != got.Text {
-				t.Errorf("heard %q of %q", heard, got.Text)
-			}
-		}
-	})
 }
 
 // Some servers answer in one piece whatever they are asked.

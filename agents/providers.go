@@ -9,13 +9,14 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 )
 
-// Provider is where models are asked by OpenAI's API: a row of the table of [Providers].
+// Provider is where models are asked: a row of the table of [Providers].
 type Provider struct {
 	Name    string
 	KeyEnv  []string // environment variables that may hold the key; the first that is set counts
@@ -27,6 +28,7 @@ type Provider struct {
 	limit  string // its name for max_tokens, where it has another
 	seed   string // its name for seed, where it has another
 	strict bool   // refuses a request that asks for usage, and tells it anyway
+	claude bool   // speaks Anthropic's messages; the others speak OpenAI's chat completions
 }
 
 // Providers is the table of the providers that flowrun knows. The mock is none of them.
@@ -36,6 +38,11 @@ func Providers() []Provider {
 			Name: "openai", BaseURL: "https://api.openai.com/v1",
 			KeyEnv: []string{"OPENAI_API_KEY"}, BaseEnv: []string{"OPENAI_BASE_URL"},
 			limit: "max_completion_tokens", // its reasoning models refuse max_tokens
+		},
+		{
+			Name: "anthropic", BaseURL: "https://api.anthropic.com/v1",
+			KeyEnv: []string{"ANTHROPIC_API_KEY"}, BaseEnv: []string{"ANTHROPIC_BASE_URL"},
+			claude: true,
 		},
 		{
 			Name:   "azure",
@@ -297,8 +304,13 @@ func (s *Set) address(p Provider, baseURL string) (*url.URL, error) {
 	if u.Path == "" {
 		u.Path = p.path
 	}
+	if p.claude && !version.MatchString(u.Path) {
+		u.Path += "/v1" // Anthropic's own tools leave it out
+	}
 	return u, nil
 }
+
+var version = regexp.MustCompile(`/v\d+$`)
 
 // ollamaAddress completes an address without a scheme as Ollama's own tools do, which take a bare host or port too:
 // https://github.com/ollama/ollama/blob/main/envconfig/config.go.

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const known = "providers: mock, openai, azure, gemini, mistral, groq, deepseek, openrouter, together, ollama, vllm, lmstudio, llamacpp"
+const known = "providers: mock, openai, anthropic, azure, gemini, mistral, groq, deepseek, openrouter, together, ollama, vllm, lmstudio, llamacpp"
 
 func TestKnown(t *testing.T) {
 	t.Parallel()
@@ -73,6 +73,10 @@ func TestOpen(t *testing.T) {
 		"azure":                   {azure, "azure/m", "", "https://unit.openai.azure.com/openai/v1 k m"},
 		"azure with its path":     {azure, "azure/m", "https://unit.openai.azure.com/openai/v1/", "https://unit.openai.azure.com/openai/v1 k m"},
 		"azure without a place":   {env{"AZURE_OPENAI_API_KEY": "k"}, "azure/m", "", "azure needs an address: set AZURE_OPENAI_ENDPOINT or AZURE_BASE_URL"},
+		"anthropic":               {env{"ANTHROPIC_API_KEY": "k"}, "anthropic/m", "", "https://api.anthropic.com/v1 k m"},
+		"anthropic elsewhere":     {env{"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "https://host/claude/"}, "anthropic/m", "", "https://host/claude/v1 k m"},
+		"anthropic with its path": {env{"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "https://host/v1"}, "anthropic/m", "", "https://host/v1 k m"},
+		"anthropic without a key": {env{}, "anthropic/m", "", "anthropic needs a key: set ANTHROPIC_API_KEY"},
 		"vllm":                    {env{}, "vllm/m", "", "http://127.0.0.1:8000/v1 - m"},
 		"vllm with a key":         {env{"VLLM_API_KEY": "k"}, "vllm/m", "", "http://127.0.0.1:8000/v1 k m"},
 		"lmstudio":                {env{}, "lmstudio/m", "", "http://127.0.0.1:1234/v1 - m"},

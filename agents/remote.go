@@ -1,10 +1,15 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/tmc/langchaingo/llms"
 )
 
 // remote is a model of a provider.
@@ -22,7 +27,9 @@ func (m *remote) Answer(ctx context.Context, q Question, text func(piece string)
 	d := m.dialect(q)
 	x := &exchange{client: m.client, total: m.total, home: m.home, key: m.key, text: text, dialect: d}
 	answer, err := d.ask(ctx, m, x)
-	none := Answer{Usage: d.used()}
+	usage := d.used()
+	usage.Calls = x.calls
+	none := Answer{Usage: usage}
 	if ctx.Err() != nil {
 		return none, ctx.Err()
 	}
@@ -35,9 +42,75 @@ func (m *remote) Answer(ctx context.Context, q Question, text func(piece string)
 	if err := d.flaw(answer); err != nil {
 		return none, x.fail(err)
 	}
-	return Answer{Text: answer, Usage: d.used()}, nil
+	return Answer{Text: answer, Usage: usage}, nil
 }
 
 func (m *remote) dialect(q Question) dialect {
-	return &completion{provider: m.provider, question: q, usage: Usage{Calls: 1}}
+	if m.provider.claude {
+		return &claude{question: q, model: m.name}
+	}
+	return &completion{provider: m.provider, question: q}
+}
+
+// conversation is a question as langchaingo has it.
+func conversation(q Question) []llms.MessageContent {
+	var messages []llms.MessageContent
+	if q.System != "" {
+		messages = append(messages, llms.TextParts(llms.ChatMessageTypeSystem, q.System))
+	}
+	for _, message := range q.Messages {
+		role := llms.ChatMessageTypeHuman
+		if message.Model {
+			role = llms.ChatMessageTypeAI
+		}
+		messages = append(messages, llms.TextParts(role, message.Text))
+	}
+	return messages
+}
+
+// outcome is what an answer says beside its text.
+type outcome struct {
+	finish  string // why the model stopped
+	refusal string
+	usage   Usage
+}
+
+func (o *outcome) used() Usage { return o.usage }
+
+func (o *outcome) flaw(text string) error {
+	switch o.finish {
+	case "length", "model_length", "max_tokens", "model_context_window_exceeded": // Mistral and Anthropic tell their two limits apart
+		return &Error{Kind: Length, Message: "the answer was cut off at its limit of tokens; raise max_tokens"}
+	case "content_filter":
+		return &Error{Kind: Filtered, Message: "the provider's content filter stopped the answer"}
+	case "error", "insufficient_system_resource": // OpenRouter and Mistral; DeepSeek
+		return &Error{Kind: Server, Message: "the provider gave up in the middle of the answer: " + o.finish}
+	case "pause_turn": // Anthropic's, for its own tools
+		return &Error{Kind: BadAnswer, Message: "the answer is not finished, finish reason " + o.finish}
+	}
+	if o.refusal != "" {
+		return &Error{Kind: Refusal, Message: "the model refuses to answer: " + o.refusal}
+	}
+	if strings.TrimSpace(text) == "" {
+		return &Error{Kind: BadAnswer, Message: "the answer is empty, finish reason " + cmp.Or(o.finish, "not given")}
+	}
+	return nil
+}
+
+// count is a number of tokens. What can be none leaves it as it is. Some servers write 12.0.
+type count int
+
+func (n *count) UnmarshalJSON(data []byte) error {
+	if f, err := strconv.ParseFloat(string(data), 64); err == nil && f > 0 && f <= 1<<29 {
+		*n = count(f)
+	}
+	return nil
+}
+
+// set takes what a provider says of a usage. No part is more than its whole, whatever the provider says.
+func (u *Usage) set(input, cached, written, output, reasoning count) {
+	u.Input, u.Output = int(input), int(output)
+	u.Cached = min(int(cached), u.Input)
+	u.Written = min(int(written), u.Input-u.Cached)
+	u.Reasoning = min(int(reasoning), u.Output)
 }

@@ -71,8 +71,8 @@ type dialect interface {
 	ask(ctx context.Context, m *remote, x *exchange) (string, error)
 	// authorize puts the key into the header of a request.
 	authorize(h http.Header, key string)
-	// request completes the body that langchaingo wrote.
-	request(body io.Reader, stream bool) ([]byte, error)
+	// request completes the request that langchaingo wrote.
+	request(fields map[string]any) error
 	// whole takes an answer that came in one piece, and gives its text.
 	whole(body []byte) (string, error)
 	// event takes a piece of an answer that streams, and gives the text in it. Its error is [io.EOF] where that was the
@@ -84,7 +84,7 @@ type dialect interface {
 	reply(text string) ([]byte, error)
 	// flaw is what makes a complete answer none, or nil.
 	flaw(text string) error
-	// used is right with an error too.
+	// used is the tokens that were told, with an error too.
 	used() Usage
 }
 
@@ -99,6 +99,7 @@ type exchange struct {
 	text    func(string)  // hears the answer as it comes; nil: it comes in one piece
 	dialect dialect
 
+	calls     int // 1 where the request was sent
 	requestID string
 	err       error // why there is no answer: langchaingo rewrites some errors and loses others
 }
@@ -148,6 +149,7 @@ func (x *exchange) send(req *http.Request) ([]byte, error) {
 	defer over.Stop()
 	b := &body{caller: req.Context(), ctx: ctx, left: maxReply}
 	late := time.AfterFunc(patience, func() { cancel(timeout("the answer did not begin within %v", patience)) })
+	x.calls++
 	resp, err := x.client.Do(req.WithContext(ctx))
 	late.Stop()
 	if err != nil {
@@ -172,7 +174,7 @@ func (x *exchange) rewrite(req *http.Request) (*http.Request, error) {
 	if req.URL.Scheme != x.home.Scheme || req.URL.Host != x.home.Host {
 		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("the request goes to %s, not to %s", req.URL.Host, x.home.Host)}
 	}
-	data, err := x.dialect.request(req.Body, x.text != nil)
+	data, err := x.complete(req.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +191,28 @@ func (x *exchange) rewrite(req *http.Request) (*http.Request, error) {
 		x.dialect.authorize(out.Header, x.key)
 	}
 	return out, nil
+}
+
+// complete gives the body of a request as the dialect wants it.
+func (x *exchange) complete(body io.Reader) ([]byte, error) {
+	var fields map[string]any
+	if err := json.NewDecoder(body).Decode(&fields); err != nil {
+		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("reading the request: %v", err)}
+	}
+	if err := x.dialect.request(fields); err != nil {
+		return nil, err
+	}
+	delete(fields, "stream") // an extra's too: the caller decides by listening or not
+	if x.text != nil {
+		fields["stream"] = true
+	} else {
+		delete(fields, "stream_options") // which belongs to a stream
+	}
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return nil, &Error{Kind: BadRequest, Message: fmt.Sprintf("writing the request: %v", err)}
+	}
+	return data, nil
 }
 
 // receive checks an answer and gives its text.
@@ -431,7 +455,7 @@ func kindOf(status int) Kind {
 		return Timeout
 	case status == http.StatusTooManyRequests:
 		return RateLimit
-	case status >= 500:
+	case status >= 500, status == http.StatusConflict: // the providers' own clients try both again
 		return Server
 	case status >= 300:
 		return BadRequest
@@ -448,7 +472,7 @@ func kindNamed(name string) Kind {
 	case "invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthenticated":
 		return Auth
 	case "insufficient_quota", "context_length_exceeded", "model_not_found", "invalid_request_error", "not_found_error",
-		"badrequesterror", "notfounderror", "invalid_argument", "failed_precondition", "not_found":
+		"billing_error", "request_too_large", "badrequesterror", "notfounderror", "invalid_argument", "failed_precondition", "not_found":
 		return BadRequest
 	case "timeout", "timeout_error", "deadline_exceeded":
 		return Timeout

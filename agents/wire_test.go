@@ -572,3 +572,50 @@ func TestTextIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAnswer holds that no answer makes langchaingo or its checks panic, and that what counts as one has text.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ok\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+		"data: {\"choices\":[null]}\n\ndata: {\"choices\":[{\"index\":-1,\"delta\":{\"tool_calls\":[null]}}]}\n\ndata: [DONE]\n\n",
+		"event: error\ndata: {\"error\":[[{}]]}\n\n",
+		"data:\n\n\r\n:\n\ndata\n",
+		"data: " + strings.Join(claudeStream(`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"ok"}}`), "\n\ndata: ") + "\n\n",
+		"data: {\"type\":\"content_block_delta\",\"index\":-1,\"delta\":null}\n\n",
+		`{"content":[null,{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":[]}`,
+		`{"choices":[null,{"message":null}],"usage":[]}`,
+		`{"choices":[{"message":{"content":"ok"}}]}`,
+		"",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, ref := range []string{"openai/gpt-test", "openai/gpt-test streamed", "anthropic/claude-test", "anthropic/claude-test streamed"} {
+			ref, mode, _ := strings.Cut(ref, " ")
+			streamed := mode != ""
+			contentType := "application/json"
+			if streamed {
+				contentType = "text/event-stream"
+			}
+			m := openAs(t, ref, &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				return &http.Response{
+					StatusCode: http.StatusOK,
+					Header:     http.Header{"Content-Type": {contentType}},
+					Body:       io.NopCloser(bytes.NewReader(body)),
+				}, nil
+			})}, "http://fake.test/v1")
+			var heard pieces
+			text := heard.hear
+			if !streamed {
+				text = nil
+			}
+			got, err := m.Answer(t.Context(), hello(), text)
+			if err == nil && strings.TrimSpace(got.Text) == "" {
+				t.Errorf("%q counts as an answer", body)
+			}
+			if err == nil && streamed && strings.Join(heard, "") != got.Text {
+				t.Errorf("heard %q of %q", heard, got.Text)
+			}
+		}
+	})
+}
