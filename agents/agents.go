@@ -29,6 +29,7 @@ type Question struct {
 	Seed        *int
 	Reasoning   string         // low, medium or high
 	Extra       map[string]any // put into the request as it is
+	Schema      Schema         // that the answer should fit; [Do] tells it to models that do not get it by their provider
 
 	Call    int // for the mock: the number of this question in its conversation, from 1
 	Attempt int // for the mock: the number of this attempt, from 1
@@ -44,10 +45,9 @@ func (q Question) Prompt() string {
 
 // Message is one turn of a conversation.
 type Message struct {
-	Model bool // the model said it, not the user
-	Text  string
-
-	Attachments []Attachment // of the user's
+	Model       bool // the model said it, not the user
+	Text        string
+	Attachments []Attachment // of the user
 }
 
 // Answer is what a model answered.

@@ -33,6 +33,7 @@ var budgeted = regexp.MustCompile(`claude-(3-|(opus|sonnet|haiku)-4(-[0-5])?([-@
 type claude struct {
 	outcome
 	question Question
+	shape    shape
 	model    string
 
 	tokens claudeTokens
@@ -91,7 +92,7 @@ func (c *claude) ask(ctx context.Context, m *remote, x *exchange) (string, error
 	if err != nil {
 		return "", err
 	}
-	resp, err := llm.GenerateContent(ctx, conversation(c.question))
+	resp, err := llm.GenerateContent(ctx, conversation(c.question, true))
 	if err != nil {
 		return "", err
 	}
@@ -135,6 +136,14 @@ func (c *claude) settings(fields map[string]any) {
 			fields["thinking"] = map[string]any{"type": "adaptive"}
 			fields["output_config"] = map[string]any{"effort": q.Reasoning}
 		}
+	}
+	if c.shape.format == jsonSchema {
+		config, ok := fields["output_config"].(map[string]any)
+		if !ok {
+			config = map[string]any{}
+			fields["output_config"] = config
+		}
+		config["format"] = map[string]any{"type": "json_schema", "schema": c.shape.schema}
 	}
 	fields["max_tokens"] = limit
 	maps.Copy(fields, q.Extra)

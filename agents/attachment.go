@@ -2,16 +2,21 @@ package agents
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tmc/langchaingo/llms"
 )
 
-// Attachment is an image or a text that goes with a message.
+// Attachment is a file that goes with a message: an image (png, jpeg, gif or webp), or a text.
 type Attachment struct {
-	Name string // what the model is told that it is called
-	Type string // image/png, image/jpeg, image/gif, image/webp or text/plain
+	Name string
+	Type string // its media type
 	Data []byte
 }
 
@@ -26,4 +31,27 @@ func Attach(name string, data []byte) (Attachment, error) {
 		return Attachment{}, errors.New("it is neither an image (png, jpeg, gif, webp) nor UTF-8 text")
 	}
 	return Attachment{name, "text/plain", data}, nil
+}
+
+func (a Attachment) image() bool {
+	return slices.Contains([]string{"image/png", "image/jpeg", "image/gif", "image/webp"}, a.Type)
+}
+
+// flaw is why models cannot take an attachment, or nil.
+func (a Attachment) flaw() error {
+	if a.image() || utf8.Valid(a.Data) && bytes.IndexByte(a.Data, 0) < 0 {
+		return nil
+	}
+	return &Error{Kind: BadRequest, Message: fmt.Sprintf("%s cannot be attached: it is no image that models take (png, jpeg, gif, webp) and no text", truncate(a.Name))}
+}
+
+// part is an attachment as langchaingo has it. Its client of Anthropic sends bytes, that of OpenAI addresses.
+func (a Attachment) part(claude bool) llms.ContentPart {
+	switch {
+	case !a.image():
+		return llms.TextPart(a.Name + ":\n\n" + string(a.Data))
+	case claude:
+		return llms.BinaryPart(a.Type, a.Data)
+	}
+	return llms.ImageURLPart("data:" + a.Type + ";base64," + base64.StdEncoding.EncodeToString(a.Data))
 }

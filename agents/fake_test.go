@@ -24,6 +24,7 @@ const secret = "sk-test-4f1c0d2b9a"
 // fake is a provider that answers as it was told and keeps what it was asked.
 type fake struct {
 	*httptest.Server
+	answer   http.HandlerFunc
 	mu       sync.Mutex
 	requests []request
 }
@@ -36,7 +37,7 @@ type request struct {
 
 func serve(t *testing.T, answer http.HandlerFunc) *fake {
 	t.Helper()
-	f := &fake{}
+	f := &fake{answer: answer}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -45,7 +46,7 @@ func serve(t *testing.T, answer http.HandlerFunc) *fake {
 		f.mu.Lock()
 		f.requests = append(f.requests, request{r.URL.Path, r.Header, string(body)})
 		f.mu.Unlock()
-		answer(w, r)
+		f.answer(w, r)
 	}))
 	t.Cleanup(f.Close)
 	return f

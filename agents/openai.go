@@ -18,6 +18,7 @@ type completion struct {
 	outcome
 	provider Provider
 	question Question
+	shape    shape
 }
 
 // chunk is a completion, or one frame of it.
@@ -65,7 +66,7 @@ func (c *completion) ask(ctx context.Context, m *remote, x *exchange) (string, e
 	if err != nil {
 		return "", err
 	}
-	resp, err := llm.GenerateContent(ctx, conversation(c.question))
+	resp, err := llm.GenerateContent(ctx, conversation(c.question, false))
 	if err != nil {
 		return "", err
 	}
@@ -105,6 +106,15 @@ func (c *completion) settings(fields map[string]any) {
 	}
 	if q.Reasoning != "" {
 		fields["reasoning_effort"] = q.Reasoning
+	}
+	switch c.shape.format {
+	case jsonObject:
+		fields["response_format"] = map[string]any{"type": "json_object"}
+	case toldSchema, jsonSchema:
+		fields["response_format"] = map[string]any{
+			"type":        "json_schema",
+			"json_schema": map[string]any{"name": "answer", "schema": c.shape.schema, "strict": c.shape.strict},
+		}
 	}
 	maps.Copy(fields, q.Extra)
 }

@@ -28,6 +28,7 @@ type Provider struct {
 	limit  string // its name for max_tokens, where it has another
 	seed   string // its name for seed, where it has another
 	strict bool   // refuses a request that asks for usage, and tells it anyway
+	format format // how answers are held to a schema
 	claude bool   // speaks Anthropic's messages; the others speak OpenAI's chat completions
 }
 
@@ -37,58 +38,69 @@ func Providers() []Provider {
 		{
 			Name: "openai", BaseURL: "https://api.openai.com/v1",
 			KeyEnv: []string{"OPENAI_API_KEY"}, BaseEnv: []string{"OPENAI_BASE_URL"},
-			limit: "max_completion_tokens", // its reasoning models refuse max_tokens
+			limit:  "max_completion_tokens", // its reasoning models refuse max_tokens
+			format: jsonSchema,
 		},
 		{
 			Name: "anthropic", BaseURL: "https://api.anthropic.com/v1",
 			KeyEnv: []string{"ANTHROPIC_API_KEY"}, BaseEnv: []string{"ANTHROPIC_BASE_URL"},
-			claude: true,
+			claude: true, format: jsonSchema,
 		},
 		{
 			Name:   "azure",
 			KeyEnv: []string{"AZURE_OPENAI_API_KEY"}, BaseEnv: []string{"AZURE_OPENAI_ENDPOINT", "AZURE_BASE_URL"},
-			path: "/openai/v1", limit: "max_completion_tokens",
+			path: "/openai/v1", limit: "max_completion_tokens", format: jsonSchema,
 		},
 		{
 			Name: "gemini", BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai",
 			KeyEnv: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}, BaseEnv: []string{"GEMINI_BASE_URL"},
+			format: jsonSchema,
 		},
 		{
 			Name: "mistral", BaseURL: "https://api.mistral.ai/v1",
 			KeyEnv: []string{"MISTRAL_API_KEY"}, BaseEnv: []string{"MISTRAL_BASE_URL"},
 			seed: "random_seed", strict: true, // it answers 422 to what it does not know: https://docs.mistral.ai/api/
+			format: jsonSchema,
 		},
 		{
 			Name: "groq", BaseURL: "https://api.groq.com/openai/v1",
 			KeyEnv: []string{"GROQ_API_KEY"}, BaseEnv: []string{"GROQ_BASE_URL"},
+			format: toldSchema,
 		},
 		{
 			Name: "deepseek", BaseURL: "https://api.deepseek.com/v1",
 			KeyEnv: []string{"DEEPSEEK_API_KEY"}, BaseEnv: []string{"DEEPSEEK_BASE_URL"},
+			format: jsonObject,
 		},
 		{
 			Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1",
 			KeyEnv: []string{"OPENROUTER_API_KEY"}, BaseEnv: []string{"OPENROUTER_BASE_URL"},
+			format: toldSchema,
 		},
 		{
 			Name: "together", BaseURL: "https://api.together.xyz/v1",
 			KeyEnv: []string{"TOGETHER_API_KEY"}, BaseEnv: []string{"TOGETHER_BASE_URL"},
+			format: toldSchema,
 		},
 		{
 			Name: "ollama", BaseURL: "http://127.0.0.1:11434", Local: true,
 			BaseEnv: []string{"OLLAMA_HOST"}, path: "/v1",
+			format: toldSchema,
 		},
 		{
 			Name: "vllm", BaseURL: "http://127.0.0.1:8000/v1", Local: true,
 			KeyEnv: []string{"VLLM_API_KEY"}, BaseEnv: []string{"VLLM_BASE_URL"},
+			format: toldSchema,
 		},
 		{
 			Name: "lmstudio", BaseURL: "http://127.0.0.1:1234/v1", Local: true,
 			BaseEnv: []string{"LMSTUDIO_BASE_URL"},
+			format:  toldSchema,
 		},
 		{
 			Name: "llamacpp", BaseURL: "http://127.0.0.1:8080/v1", Local: true,
 			BaseEnv: []string{"LLAMACPP_BASE_URL"},
+			format:  toldSchema,
 		},
 	}
 }

@@ -3,10 +3,12 @@ package agents
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tmc/langchaingo/llms"
@@ -20,10 +22,39 @@ type remote struct {
 	home     *url.URL
 	key      string // empty: the server wants none
 	name     string
+
+	wordy atomic.Bool // the provider refused a schema: the model is told in words from now on
 }
 
-// Answer asks langchaingo, and believes the exchange where the two differ.
+// Identity is who answers.
+func (m *remote) Identity() string {
+	return strings.Join([]string{m.provider.Name, m.home.String(), m.name}, " ")
+}
+
+// Answer asks once, and a second time in words where the provider does not take the schema of the question.
 func (m *remote) Answer(ctx context.Context, q Question, text func(piece string)) (Answer, error) {
+	for _, message := range q.Messages {
+		for _, a := range message.Attachments {
+			if err := a.flaw(); err != nil {
+				return Answer{}, err
+			}
+		}
+	}
+	if m.wordy.Load() {
+		return m.once(ctx, m.inWords(q), text)
+	}
+	answer, err := m.once(ctx, q, text)
+	if e, ok := errors.AsType[*Error](err); !ok || m.shape(q).format == byWord || !unshaped(e) {
+		return answer, err
+	}
+	m.wordy.Store(true)
+	again, err := m.once(ctx, m.inWords(q), text)
+	again.Usage.Calls += answer.Usage.Calls
+	return again, err
+}
+
+// once asks langchaingo, and believes the exchange where the two differ.
+func (m *remote) once(ctx context.Context, q Question, text func(piece string)) (Answer, error) {
 	d := m.dialect(q)
 	x := &exchange{client: m.client, total: m.total, home: m.home, key: m.key, text: text, dialect: d}
 	answer, err := d.ask(ctx, m, x)
@@ -47,13 +78,13 @@ func (m *remote) Answer(ctx context.Context, q Question, text func(piece string)
 
 func (m *remote) dialect(q Question) dialect {
 	if m.provider.claude {
-		return &claude{question: q, model: m.name}
+		return &claude{question: q, shape: m.shape(q), model: m.name}
 	}
-	return &completion{provider: m.provider, question: q}
+	return &completion{question: q, shape: m.shape(q), provider: m.provider}
 }
 
 // conversation is a question as langchaingo has it.
-func conversation(q Question) []llms.MessageContent {
+func conversation(q Question, claude bool) []llms.MessageContent {
 	var messages []llms.MessageContent
 	if q.System != "" {
 		messages = append(messages, llms.TextParts(llms.ChatMessageTypeSystem, q.System))
@@ -63,7 +94,11 @@ func conversation(q Question) []llms.MessageContent {
 		if message.Model {
 			role = llms.ChatMessageTypeAI
 		}
-		messages = append(messages, llms.TextParts(role, message.Text))
+		var parts []llms.ContentPart
+		for _, a := range message.Attachments {
+			parts = append(parts, a.part(claude))
+		}
+		messages = append(messages, llms.MessageContent{Role: role, Parts: append(parts, llms.TextPart(message.Text))})
 	}
 	return messages
 }

@@ -14,7 +14,6 @@ import (
 // Task is a question whose answer must have a shape: a value that fits a schema, or one of some words.
 type Task struct {
 	Question
-	Schema  Schema   // nil: any text
 	Choices []string // empty: any text
 	Repairs int      // how often to ask again for an answer of another shape
 }
@@ -33,7 +32,9 @@ type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (An
 // schema, in which numbers are [json.Number]s, or else the text.
 func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any, error) {
 	q := t.Question
-	q.System = strings.TrimSpace(q.System + "\n\n" + t.instruction())
+	if s, ok := m.(shaper); t.Schema == nil || !ok || !s.Shapes(q) {
+		q.System = instructed(q.System, t.instruction())
+	}
 	q.Messages = slices.Clone(q.Messages)
 	for try := 0; ; try++ {
 		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) })
@@ -60,15 +61,24 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 func (t Task) instruction() string {
 	switch {
 	case t.Schema != nil:
-		schema, err := t.Schema.MarshalJSON()
-		if err != nil {
-			return ""
-		}
-		return "Answer with one JSON value and nothing else, no explanation and no code fence. It must fit this JSON Schema:\n" + string(schema)
+		return schemaInstruction(t.Schema)
 	case len(t.Choices) > 0:
 		return "Answer with one of these words and nothing else: " + strings.Join(t.Choices, ", ")
 	}
 	return ""
+}
+
+func schemaInstruction(s Schema) string {
+	schema, err := s.MarshalJSON()
+	if err != nil {
+		return ""
+	}
+	return "Answer with one JSON value and nothing else, no explanation and no code fence. It must fit this JSON Schema:\n" + string(schema)
+}
+
+// instructed is a system prompt with an instruction at its end.
+func instructed(system, instruction string) string {
+	return strings.TrimSpace(system + "\n\n" + instruction)
 }
 
 // shape takes from an answer what the task wants, or says what is wrong with it.

@@ -84,6 +84,8 @@ type dialect interface {
 	reply(text string) ([]byte, error)
 	// flaw is what makes a complete answer none, or nil.
 	flaw(text string) error
+	// settings puts the parameters of the question into a request.
+	settings(fields map[string]any)
 	// used is the tokens that were told, with an error too.
 	used() Usage
 }
