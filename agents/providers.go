@@ -248,6 +248,33 @@ func (s *Set) Price(ref string) (Price, bool) {
 	return price, ok || free
 }
 
+// Setup is how the environment configures a provider. There is no key in it.
+type Setup struct {
+	Provider
+	KeyFrom  string // the variable that holds the key; empty: none does
+	BaseFrom string // the variable that holds the address; empty: none does
+	Address  string // where the provider is asked; empty where that is not known
+	Err      error  // why it cannot be asked
+}
+
+// Setups is how each provider of [Providers] is configured.
+func (s *Set) Setups() []Setup {
+	var setups []Setup
+	for _, p := range Providers() {
+		setup := Setup{Provider: p}
+		setup.KeyFrom, _ = s.first(p.KeyEnv)
+		setup.BaseFrom, _ = s.first(p.BaseEnv)
+		address, err := s.address(p, "")
+		if err == nil {
+			setup.Address = address.String()
+			_, err = s.key(p)
+		}
+		setup.Err = err
+		setups = append(setups, setup)
+	}
+	return setups
+}
+
 // Secrets is the keys that the environment holds for any provider, so that they can be masked.
 func (s *Set) Secrets() []string {
 	var keys []string

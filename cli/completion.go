@@ -8,6 +8,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
 )
@@ -56,6 +57,8 @@ func candidates(app *urfave.App, line []string) []string {
 		}
 	}
 	switch {
+	case open != nil && open.Names()[0] == "check":
+		return pricedModels()
 	case open != nil:
 		return choices[open.Names()[0]]
 	case typed != "" && !onlyArguments:
@@ -66,10 +69,23 @@ func candidates(app *urfave.App, line []string) []string {
 		return nil
 	case command.Name == "explain":
 		return nodes.Language().Spec.Topics()
+	case command.Name == "models":
+		return agents.NewSet().Names()
 	case command.Name == "completion":
 		return shells
 	}
 	return nil
+}
+
+// pricedModels are the models that the built-in prices name.
+func pricedModels() []string {
+	var names []string
+	for name := range agents.BuiltinPrices().All() {
+		if !strings.HasSuffix(name, "*") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // waiting is the flag of a word, if the word is such that its value comes next.

@@ -78,25 +78,30 @@ func (f *fakeOpenAI) next(request []byte) string {
 // answer does what a line says:
 //
 //	say TEXT                      the answer, in pieces where a stream is asked for
+//	full TEXT                     the answer, at which its tokens were used up
 //	cut TEXT                      the connection breaks behind the text
 //	fail TEXT                     the stream goes on with an error
 //	hang TEXT                     nothing follows until the caller leaves
 //	status CODE RETRY-AFTER TEXT  an error; - for no header, and $KEY in the text is the key
 func (f *fakeOpenAI) answer(w http.ResponseWriter, r *http.Request, line string, stream bool) {
 	verb, text, _ := strings.Cut(line, " ")
+	finish := "stop"
+	if verb == "full" {
+		finish = "length"
+	}
 	switch {
 	case verb == "status":
 		refuse(w, text)
 	case !stream:
-		reply(w, text)
+		reply(w, text, finish)
 	default:
 		w.Header().Set("Content-Type", "text/event-stream")
 		for piece := range strings.SplitAfterSeq(text, " ") {
 			send(w, fmt.Sprintf(`{"choices": [{"index": 0, "delta": {"content": %q}}]}`, piece))
 		}
 		switch verb {
-		case "say":
-			send(w, `{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}`)
+		case "say", "full":
+			send(w, fmt.Sprintf(`{"choices": [{"index": 0, "delta": {}, "finish_reason": %q}]}`, finish))
 			send(w, `{"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}`)
 			send(w, "[DONE]")
 		case "fail":
@@ -114,10 +119,10 @@ func send(w http.ResponseWriter, frame string) {
 	w.(http.Flusher).Flush()
 }
 
-func reply(w http.ResponseWriter, text string) {
+func reply(w http.ResponseWriter, text, finish string) {
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"choices": [{"index": 0, "message": {"role": "assistant", "content": %q}, "finish_reason": "stop"}],
-		"usage": {"prompt_tokens": 11, "completion_tokens": 7}}`, text)
+	fmt.Fprintf(w, `{"choices": [{"index": 0, "message": {"role": "assistant", "content": %q}, "finish_reason": %q}],
+		"usage": {"prompt_tokens": 11, "completion_tokens": 7}}`, text, finish)
 }
 
 func refuse(w http.ResponseWriter, how string) {

@@ -33,6 +33,7 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
 		&urfave.StringFlag{Name: "session-id", Usage: "the `ID` of the session it belongs to, which is run.session_id in the file (default the run's)"},
 		&urfave.StringFlag{Name: "run-id", Usage: "the `ID` of the run (default a new one)"},
+		pricesFlag(),
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
@@ -67,7 +68,10 @@ func contradictions(c *urfave.Context) error {
 }
 
 func (p *program) run(c *urfave.Context) error {
-	set := agents.NewSet()
+	set, err := modelSet(c)
+	if err != nil {
+		return err
+	}
 	overrides := modelFlags(c)
 	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
 	graph, err := p.load(c, lang)
