@@ -107,7 +107,12 @@ func (s *localScope) Stop(cause error) {
 	s.cancel(cause)
 }
 
-func (s *localScope) Cause() error { return context.Cause(s.Context) }
+func (s *localScope) Cause() error {
+	if s.Err() == nil { // without the lock that Cause takes
+		return nil
+	}
+	return context.Cause(s.Context)
+}
 
 func (l *local) Sleep(s Scope, until time.Time) {
 	t := time.NewTimer(time.Until(until))

@@ -47,6 +47,7 @@ func (v *Visit) Together(jobs Jobs) error {
 	if v.kept.Begun {
 		p.replay()
 	}
+	p.mu.Lock()
 	p.work()
 	p.group.Wait()
 	return p.result()
@@ -62,7 +63,8 @@ type pool struct {
 
 	mu      sync.Mutex // never held while waiting
 	workers int
-	ready   []*task // given by Next, not started
+	sent    bool    // for a worker that has not come yet
+	ready   []task  // given by Next, not started
 	waiting []*task // ended and on their way to being kept, in the order of their numbers
 	losers  []span  // results that nobody may see: of jobs that were stopped, or heard too late
 	failed  []span  // of those that failed or were skipped: losers where others were enough
@@ -85,16 +87,16 @@ func (t *task) addTo(slots []span) []span {
 	return append(slots, t.visit.vx.slots)
 }
 
-// work runs one job after another until there is none left to start.
+// work runs one job after another until there is none left to start. The lock is held, and given back.
 func (p *pool) work() {
-	for {
-		t := p.take()
-		if t == nil {
-			return
-		}
-		p.run(t)
-		p.end(t)
+	var t task
+	for p.take(&t) {
+		p.run(&t)
+		p.mu.Lock()
+		p.end(&t)
 	}
+	p.workers--
+	p.mu.Unlock()
 }
 
 func (p *pool) run(t *task) {
@@ -102,33 +104,35 @@ func (p *pool) run(t *task) {
 	t.outcome.turn = t.visit.turn
 }
 
-// take gives the next job, and starts a worker for the one after it where that may run too.
-func (p *pool) take() *task {
-	p.mu.Lock()
-	t := p.next()
-	more := t != nil && p.workers < p.jobs.AtOnce && p.peek()
-	if more {
-		p.workers++
+// take gives the next job, and the lock back. A job that may run beside it waits for no other to end: a worker is sent
+// for, and sends for the next when it has come. Until then it may turn out that the jobs are too short for another.
+func (p *pool) take(t *task) bool {
+	if !p.peek() {
+		return false
 	}
-	if t == nil {
-		p.workers--
+	*t = p.ready[0]
+	p.ready = slices.Delete(p.ready, 0, 1)
+	if p.sent || p.workers >= p.jobs.AtOnce || !p.peek() {
+		p.mu.Unlock()
+		return true
 	}
+	p.sent = true
+	p.workers++
 	p.mu.Unlock()
-	if more && !p.group.Go(p.work) {
+	if !p.group.Go(p.come) {
 		p.mu.Lock()
+		p.sent = false
 		p.workers--
 		p.mu.Unlock()
 	}
-	return t
+	return true
 }
 
-func (p *pool) next() *task {
-	if !p.peek() {
-		return nil
-	}
-	t := p.ready[0]
-	p.ready = slices.Delete(p.ready, 0, 1)
-	return t
+// come is the life of a worker that was sent for.
+func (p *pool) come() {
+	p.mu.Lock()
+	p.sent = false
+	p.work()
 }
 
 // peek tells whether there is a job to start.
@@ -151,7 +155,7 @@ func (p *pool) fetch() bool {
 		return false
 	}
 	if ok {
-		p.ready = append(p.ready, &task{job: job, visit: p.visit(job)})
+		p.ready = append(p.ready, task{job: job, visit: p.visit(job)})
 	}
 	return ok
 }
@@ -178,22 +182,17 @@ func (p *pool) visit(j Job) *Visit {
 	return child
 }
 
-// end numbers what ended and hears it, and all that ended before, once it is kept.
+// end numbers what ended and hears it, and all that ended before, once it is kept. The lock is held.
 func (p *pool) end(t *task) {
-	p.mu.Lock()
 	kept := t.visit.record(t.outcome)
 	p.waiting = append(p.waiting, t)
-	if kept == nil {
-		p.hear(t)
+	if kept != nil {
 		p.mu.Unlock()
-		return
-	}
-	p.mu.Unlock()
-	err := kept()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err != nil {
-		t.outcome = Outcome{Err: t.visit.unkept(err), tally: t.outcome.tally}
+		err := kept()
+		p.mu.Lock()
+		if err != nil {
+			t.outcome = Outcome{Err: t.visit.unkept(err), tally: t.outcome.tally}
+		}
 	}
 	p.hear(t)
 }
@@ -257,7 +256,7 @@ func (p *pool) replay() {
 	for p.verdict == nil {
 		for p.fetch() {
 		}
-		var ended []*task
+		var ended []task
 		for _, t := range p.ready {
 			if k := p.v.run.turns.Find(t.visit.trace(true)); k.Finished != nil {
 				t.visit.kept = k
@@ -267,14 +266,15 @@ func (p *pool) replay() {
 		if len(ended) == 0 {
 			return
 		}
-		p.ready = slices.DeleteFunc(p.ready, func(t *task) bool { return t.visit.kept.Finished != nil })
-		slices.SortFunc(ended, func(a, b *task) int {
+		p.ready = slices.DeleteFunc(p.ready, func(t task) bool { return t.visit.kept.Finished != nil })
+		slices.SortFunc(ended, func(a, b task) int {
 			return cmp.Compare(a.visit.kept.Finished.Number, b.visit.kept.Finished.Number)
 		})
-		for _, t := range ended {
+		for i := range ended {
 			if p.verdict != nil {
 				break
 			}
+			t := &ended[i]
 			p.run(t)
 			p.waiting = append(p.waiting, t)
 			p.hear(t)
