@@ -61,7 +61,7 @@ func (c *Call) Repeats() int {
 }
 
 // Asked is how often this execution of the node has asked the world so far, earlier attempts counted.
-func (c *Call) Asked() int { return c.visit.asked }
+func (c *Call) Asked() int { return c.visit.own().asked }
 
 // Bounded tells whether a timeout of the file bounds the attempt.
 func (c *Call) Bounded() bool { return c.visit.vx.timeout > 0 }
@@ -105,7 +105,7 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	if err := c.granted(r.Needs...); err != nil {
 		return answer, err
 	}
-	c.visit.asked++
+	c.visit.own().asked++
 	defer c.flush()
 	ask := func() (T, error) { return out(ctx, c, r) }
 	cache, how := c.visit.run.cache, c.visit.vx.caching
@@ -194,7 +194,7 @@ func (c *Call) use(agent string, u Usage) {
 // subRun is an agent's work with one model, as it is told.
 type subRun struct {
 	model  string
-	began  time.Time
+	began  time.Duration
 	before Usage // of the execution
 	err    error // of the attempt that it was a part of
 }
@@ -202,27 +202,31 @@ type subRun struct {
 // Begin tells that an agent starts to work with a model, once for each in a row: all in one execution of the node are
 // told under one id. err is why the one before did not do. When the leaf has ended that is told too, with what was used.
 func (c *Call) Begin(model string, err error) {
-	v := c.visit
-	if v.sub != nil && v.sub.model == model || v.run.stream.events == nil {
+	v, sub := c.visit, c.visit.own().sub
+	if sub != nil && sub.model == model || !v.run.heard() {
 		return
 	}
 	used := v.tally.Usage.Total()
 	used.Add(c.usage.Total())
-	if v.sub != nil {
+	if sub != nil {
 		var failed *Error
-		if err = cmp.Or(err, v.sub.err); err != nil {
+		if err = cmp.Or(err, sub.err); err != nil {
 			failed = v.place(asError(err, Internal))
 		}
-		v.ended(used, failed)
+		v.tellModel(used, failed)
 	}
-	v.sub = &subRun{model: model, began: v.run.rt.Now(), before: used}
-	v.tell(Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
+	v.rare.sub = &subRun{model: model, began: v.run.elapsed(), before: used}
+	v.tell(&Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
 }
 
-// ended tells what the work with the latest model came to.
-func (v *Visit) ended(used Usage, err *Error) {
-	used.sub(v.sub.before)
-	v.tell(Event{Type: RunCompleted, SubRunID: v.Key(), Model: v.sub.model, Usage: used, Duration: v.run.rt.Now().Sub(v.sub.began), Error: err})
+// tellModel tells what the work with the latest model came to, if there was any.
+func (v *Visit) tellModel(used Usage, err *Error) {
+	if v.rare == nil || v.rare.sub == nil {
+		return
+	}
+	sub := v.rare.sub
+	used.sub(sub.before)
+	v.tell(&Event{Type: RunCompleted, SubRunID: v.Key(), Model: sub.model, Usage: used, Duration: v.run.elapsed() - sub.began, Error: err})
 }
 
 // Listener hears an answer piece by piece as it comes, while the world is asked; nil where nobody listens.
@@ -250,5 +254,5 @@ func (c *Call) flush() {
 }
 
 func (c *Call) hear(text string) {
-	c.visit.tell(Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
+	c.visit.tell(&Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
 }

@@ -139,13 +139,13 @@ func listen(listeners []Listener) (events chan<- Event, done func()) {
 	return ch, func() { close(ch); <-told }
 }
 
-func (s *stream) emit(e Event) {
-	e = s.mask.event(e)
+func (s *stream) emit(e *Event) {
+	masked := s.mask.event(*e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Type != ModelDelta {
 		s.seq++
 	}
-	e.Seq = s.seq
-	s.events <- e
+	masked.Seq = s.seq
+	s.events <- masked
 }

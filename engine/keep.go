@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // What a visit keeps, and what it tells.
 
 // record keeps how a visit ended. What was stopped is not kept: it may go on another time.
@@ -8,7 +10,7 @@ func (v *Visit) record(o Outcome) (kept func() error) {
 	if r.turns == nil || o.again || o.Err != nil && o.Err.stops() {
 		return nil
 	}
-	f := &Finished{Named: *v.named(o), Caught: v.caught != nil && o.Err == nil, Tally: o.tally, Names: v.frame.names(v.file.unit, v.vx.below())}
+	f := &Finished{Named: *v.named(&o), Caught: v.caught != nil && o.Err == nil, Tally: v.used(), Names: v.frame.names(v.file.unit, v.vx.below())}
 	e := Entry{Turn: v.Turn(), Finished: f}
 	if v.vx.row != none {
 		e.Name = v.vx.node.Name
@@ -34,10 +36,10 @@ func (v *Visit) save(c *Cursor, wait bool) *Error {
 		return nil
 	}
 	if c.Folded == "" {
-		v.tally.add(v.lost)
-		v.lost = Tally{}
+		v.used()
 	}
-	c.State, c.Started, c.Tally, c.Asked = v.state, v.began, v.tally.clone(), v.asked
+	own := v.own()
+	c.State, c.Started, c.Tally, c.Asked = own.state, own.began, v.tally.clone(), own.asked
 	if v.vx.forgets { // others visit each child once
 		c.Counts = append([]int(nil), v.counts...)
 	}
@@ -64,20 +66,21 @@ func (v *Visit) SaveAfter(o Outcome, state func() any) {
 	if v.run.turns == nil {
 		return
 	}
-	v.state = Value{state()}
+	v.own().state = Value{state()}
 	v.save(&Cursor{Folded: o.turn}, false)
 }
 
 // State is what Save kept before the run was cut; ok tells whether it did.
 func (v *Visit) State() (state any, ok bool) {
-	if v.kept.Cursor == nil || v.kept.Cursor.State.V == nil {
+	c := v.cursor()
+	if c == nil || c.State.V == nil {
 		return nil, false
 	}
-	return v.kept.Cursor.State.V, true
+	return c.State.V, true
 }
 
 // settle makes how a visit ended known: to expressions, in the run's result, and to listeners.
-func (v *Visit) settle(o Outcome) {
+func (v *Visit) settle(o *Outcome) {
 	if v.vx.slot != none || v.vx.row != none {
 		n := v.named(o)
 		if o.Err == nil || !o.Err.stops() {
@@ -89,26 +92,14 @@ func (v *Visit) settle(o Outcome) {
 			v.run.mu.Unlock()
 		}
 	}
-	if v.sub != nil {
-		v.ended(v.tally.Usage.Total(), o.Err)
-	}
-	switch {
-	case o.again:
-	case o.Skipped:
-		v.tell(Event{Type: StepSkipped})
-	case !v.shown:
-	case o.Err != nil:
-		v.tell(Event{Type: StepFailed, Error: o.Err})
-	case v.caught != nil && v.vx.continues:
-		v.tell(Event{Type: StepFailed, Error: v.caught})
-	default:
-		v.tell(Event{Type: StepCompleted, Output: o.Value, Error: v.caught})
+	if v.run.heard() {
+		v.tellEnd(o)
 	}
 }
 
 const skipped = "skipped"
 
-func (v *Visit) named(o Outcome) *Named {
+func (v *Visit) named(o *Outcome) *Named {
 	n := &Named{Output: Value{o.Result()}, Status: string(Completed), Visits: v.count}
 	switch {
 	case o.Skipped:
@@ -146,19 +137,48 @@ func (v *Visit) show() {
 		return
 	}
 	v.shown = true
-	if v.run.stream.events != nil {
-		v.start = v.run.rt.Now()
-		v.tell(Event{Type: StepStarted})
+	if v.run.heard() {
+		v.tellStart()
 	}
 }
 
-// tell sends an event of the visit.
-func (v *Visit) tell(e Event) {
-	if v.run.stream.events == nil {
+// What is told of a visit. Events are large, and made where somebody hears them: in functions of their own, so that
+// they take no place on the stacks of a run that nobody listens to.
+
+func (v *Visit) tellStart() {
+	v.start = v.run.elapsed()
+	v.tell(&Event{Type: StepStarted})
+}
+
+func (v *Visit) tellRetry(attempt int, delay time.Duration, err *Error) {
+	v.tell(&Event{Type: StepRetried, Attempt: attempt, Delay: delay, Error: v.place(err)})
+}
+
+func (v *Visit) tellEnd(o *Outcome) {
+	v.tellModel(v.tally.Usage.Total(), o.Err)
+	e := &Event{Type: StepFailed}
+	switch {
+	case o.again || !v.shown && !o.Skipped:
+		return
+	case o.Skipped:
+		e.Type = StepSkipped
+	case o.Err != nil:
+		e.Error = o.Err
+	case v.caught != nil && v.vx.continues:
+		e.Error = v.caught
+	default:
+		e.Type, e.Output, e.Error = StepCompleted, o.Value, v.caught
+	}
+	v.tell(e)
+}
+
+// tell sends an event of the visit, where somebody listens.
+func (v *Visit) tell(e *Event) {
+	if !v.run.heard() {
 		return
 	}
 	if e.Type == StepCompleted || e.Type == StepFailed {
-		e.Duration = v.run.rt.Now().Sub(v.start)
+		e.Duration = v.run.elapsed() - v.start
 	}
 	e.Node, e.Path, e.Turn, e.Visit, e.Kind, e.Pos = v.label(), v.Path(), v.Turn(), v.count, v.vx.node.Kind.Name, v.vx.node.Pos
 	if e.Label = v.vx.body.Label; e.Node != e.Path {

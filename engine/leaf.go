@@ -9,7 +9,7 @@ import (
 // leaf runs a leaf: attempts, one after another, that count as one step.
 func (v *Visit) leaf() (any, *Error) {
 	attempt := 1
-	if c := v.kept.Cursor; c != nil {
+	if c := v.cursor(); c != nil {
 		attempt += c.Attempt
 		if !c.Pause.IsZero() {
 			v.run.rt.Sleep(v.scope, c.Pause)
@@ -17,21 +17,31 @@ func (v *Visit) leaf() (any, *Error) {
 	}
 	for ; ; attempt++ {
 		out, err := v.attempt(attempt)
-		if err == nil || err.stops() || !v.vx.retry.again(err, attempt) {
+		if err == nil || !v.again(err, attempt) {
 			return out, err
 		}
-		pause := v.vx.retry.pause(attempt, err.RetryAfter, v.Key())
-		v.tell(Event{Type: StepRetried, Attempt: attempt, Delay: pause, Error: v.place(err)})
-		c := &Cursor{Attempt: attempt, Pause: v.run.rt.Now().Add(pause)}
-		if err := v.save(c, true); err != nil {
-			return nil, err
-		}
-		v.kept.Cursor = c
-		v.run.rt.Sleep(v.scope, c.Pause)
-		if err := v.stopped(); err != nil {
+		if err := v.pause(err, attempt); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// again tells whether a failed attempt is made again.
+func (v *Visit) again(err *Error, attempt int) bool {
+	return !err.stops() && v.vx.retry.again(err, attempt)
+}
+
+// pause waits for the next attempt to be due.
+func (v *Visit) pause(failed *Error, attempt int) *Error {
+	delay := v.vx.retry.pause(attempt, failed.RetryAfter, v.Key())
+	v.tellRetry(attempt, delay, failed)
+	c := &Cursor{Attempt: attempt, Pause: v.run.rt.Now().Add(delay)}
+	if err := v.save(c, true); err != nil {
+		return err
+	}
+	v.own().kept.Cursor = c
+	v.run.rt.Sleep(v.scope, c.Pause)
+	return v.stopped()
 }
 
 // attempt makes one attempt: a slot, stopped meanwhile? the step counted, then the body within its timeout.
@@ -46,15 +56,9 @@ func (v *Visit) attempt(n int) (any, *Error) {
 		return nil, err
 	}
 	if v.tally.Steps == 0 {
-		if full := v.steps.take(); full != nil {
+		if full := v.step(); full != nil {
 			return nil, v.realm.refuse(v, full.reached())
 		}
-		step := Tally{Steps: 1}
-		if v.steps.free {
-			step.Free = 1
-		}
-		v.tally.add(step)
-		v.run.spend(step)
 	}
 	v.show()
 	body := v.decide
@@ -64,10 +68,29 @@ func (v *Visit) attempt(n int) (any, *Error) {
 	if v.vx.timeout == 0 {
 		return body()
 	}
-	c := v.kept.Cursor
+	return v.timed(n, body)
+}
+
+// step counts a step, or gives the budget that has none left.
+func (v *Visit) step() (exhausted *budget) {
+	if full := v.steps.take(); full != nil {
+		return full
+	}
+	step := Tally{Steps: 1}
+	if v.steps.free {
+		step.Free = 1
+	}
+	v.tally.add(step)
+	v.run.spend(step)
+	return nil
+}
+
+// timed makes an attempt within the node's timeout.
+func (v *Visit) timed(n int, body func() (any, *Error)) (any, *Error) {
+	c := v.cursor()
 	if c == nil || c.Deadline.IsZero() {
 		c = &Cursor{Attempt: n - 1, Deadline: v.run.rt.Now().Add(v.vx.timeout)}
-		v.kept.Cursor = c // for the sleep
+		v.own().kept.Cursor = c // for the sleep
 	} else if c.Wake.Before(c.Deadline) {
 		return body() // it sleeps, and wakes in time, even where the run goes on later than that
 	}
@@ -76,7 +99,7 @@ func (v *Visit) attempt(n int) (any, *Error) {
 
 // Sleep waits for so long, counted from the first time the attempt asked for it. The error says why it was cut short.
 func (v *Visit) Sleep(d time.Duration) error {
-	c := v.kept.Cursor
+	c := v.cursor()
 	if c == nil || c.Wake.IsZero() {
 		asleep := &Cursor{Wake: v.run.rt.Now().Add(d)}
 		if c != nil {
@@ -105,8 +128,8 @@ func (v *Visit) act(attempt int) (any, *Error) {
 		c := newCall(v, attempt)
 		out, err := v.run.rt.Act(v.scope, v.vx.body.Act, c)
 		v.tally.Usage = v.tally.Usage.with(c.usage)
-		if v.sub != nil {
-			v.sub.err = err
+		if v.rare != nil && v.rare.sub != nil {
+			v.rare.sub.err = err
 		}
 		if err == nil { // a leaf that did not hear that it was stopped has not succeeded
 			if cause := v.scope.Cause(); cause != nil {
@@ -118,7 +141,7 @@ func (v *Visit) act(attempt int) (any, *Error) {
 }
 
 // again tells whether a failed attempt is made again.
-func (r Retry) again(err *Error, attempt int) bool {
+func (r *Retry) again(err *Error, attempt int) bool {
 	if attempt >= r.MaxAttempts || err.RetryAfter > maxRetryAfter || err.own && r.Requests {
 		return false
 	}
@@ -127,7 +150,7 @@ func (r Retry) again(err *Error, attempt int) bool {
 
 // pause is how long to wait after an attempt. The jitter comes from the execution's key: it spreads the branches of a
 // run and is the same when the run goes on after a crash.
-func (r Retry) pause(attempt int, after time.Duration, key string) time.Duration {
+func (r *Retry) pause(attempt int, after time.Duration, key string) time.Duration {
 	d := float64(r.Delay)
 	for range attempt - 1 {
 		d *= max(r.Backoff, 1)

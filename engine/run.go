@@ -109,11 +109,11 @@ func (r *run) start(outer Scope) *Result {
 	main.open(r.limits.budget, r.total.Usage.Total())
 	name := main.unit.pipeline.Name
 
-	r.emit(Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
+	r.emit(&Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
 	out, err := main.run(&Visit{run: r, file: main, realm: root, scope: root.scope, steps: steps, prev: r.input, item: none, count: 1}, root.ended)
 	result := &Result{RunID: r.info.ID, Workflow: name, Status: Completed, Output: out, Steps: r.total.Steps, Failures: r.total.Failures,
-		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.rt.Now().Sub(r.info.StartedAt), Nodes: r.nodes()}
-	last := Event{Type: WorkflowCompleted, Workflow: name, Output: out, Duration: result.Duration}
+		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.elapsed(), Nodes: r.nodes()}
+	last := &Event{Type: WorkflowCompleted, Workflow: name, Output: out, Duration: result.Duration}
 	if err != nil {
 		result.Status, result.Output, result.Error = Failed, nil, r.stream.mask.error(err)
 		last.Type, last.Error = WorkflowFailed, err
@@ -160,8 +160,14 @@ func (r *run) resume() (deadline time.Time) {
 	return began.Add(r.limits.timeout)
 }
 
-func (r *run) emit(e Event) {
-	if r.stream.events == nil {
+// heard tells whether anybody listens.
+func (r *run) heard() bool { return r.stream.events != nil }
+
+// elapsed is how long the run has gone on for.
+func (r *run) elapsed() time.Duration { return r.rt.Now().Sub(r.info.StartedAt) }
+
+func (r *run) emit(e *Event) {
+	if !r.heard() {
 		return
 	}
 	e.Time, e.RunID, e.UserID, e.SessionID = r.rt.Now().UTC(), r.info.ID, r.info.UserID, r.info.SessionID

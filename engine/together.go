@@ -44,7 +44,7 @@ type Job struct {
 func (v *Visit) Together(jobs Jobs) error {
 	p := &pool{v: v, jobs: jobs, scope: v.run.rt.Scope(v.scope, noDeadline), group: v.run.rt.Group(), workers: 1}
 	defer p.scope.Stop(nil)
-	if v.kept.Begun {
+	if v.begun() {
 		p.replay()
 	}
 	p.mu.Lock()
@@ -191,7 +191,7 @@ func (p *pool) end(t *task) {
 		err := kept()
 		p.mu.Lock()
 		if err != nil {
-			t.outcome = Outcome{Err: t.visit.unkept(err), tally: t.outcome.tally}
+			t.outcome = Outcome{Err: t.visit.unkept(err)}
 		}
 	}
 	p.hear(t)
@@ -202,11 +202,11 @@ func (p *pool) hear(until *task) {
 	for len(p.waiting) > 0 && slices.Contains(p.waiting, until) {
 		t := p.waiting[0]
 		p.waiting = slices.Delete(p.waiting, 0, 1)
-		t.visit.settle(t.outcome)
+		t.visit.settle(&t.outcome)
 		if t.job.Names != nil {
 			t.outcome.Names = t.visit.frame.names(p.v.file.unit, p.v.vx.below())
 		}
-		p.v.account(t.outcome)
+		p.v.account(t.visit, t.outcome.Err)
 		switch {
 		case t.outcome.Err != nil && t.outcome.Err.stops():
 			if p.stopped == nil {
@@ -258,17 +258,16 @@ func (p *pool) replay() {
 		}
 		var ended []task
 		for _, t := range p.ready {
-			if k := p.v.run.turns.Find(t.visit.trace(true)); k.Finished != nil {
-				t.visit.kept = k
+			if t.visit.find() != nil {
 				ended = append(ended, t)
 			}
 		}
 		if len(ended) == 0 {
 			return
 		}
-		p.ready = slices.DeleteFunc(p.ready, func(t task) bool { return t.visit.kept.Finished != nil })
+		p.ready = slices.DeleteFunc(p.ready, func(t task) bool { return t.visit.rare.kept.Finished != nil })
 		slices.SortFunc(ended, func(a, b task) int {
-			return cmp.Compare(a.visit.kept.Finished.Number, b.visit.kept.Finished.Number)
+			return cmp.Compare(a.visit.rare.kept.Finished.Number, b.visit.rare.kept.Finished.Number)
 		})
 		for i := range ended {
 			if p.verdict != nil {

@@ -23,21 +23,45 @@ type Visit struct {
 	locals *localList
 	prev   any
 
-	turn   string  // where somebody asks for it
-	kept   Kept    // what an earlier run of the same turn left
-	counts []int   // visits of the children
-	state  Value   // of the container, for its cursor
-	tally  Tally   // of what finished below, and its own
-	lost   Tally   // of what was stopped below
-	caught *Error  // the failure that catch or on_error took
-	asked  int     // questions that its leaf has put to the world
-	sub    *subRun // of its leaf as an agent
-	shown  bool    // its start was told
-	start  time.Time
-	began  time.Time // for its time limits: in this run or the one that first began it
+	turn   string // where somebody asks for it
+	counts []int  // visits of the children
+	tally  Tally  // of what finished below, and its own
+	caught *Error // the failure that catch or on_error took
+	shown  bool   // its start was told
+	start  time.Duration
+	rare   *rare
 }
 
 const none = -1
+
+// rare is what few visits have, and no other need pay for.
+type rare struct {
+	kept  Kept      // what an earlier run of the same turn left
+	state Value     // of the container, for its cursor
+	lost  Tally     // of what was stopped below
+	asked int       // questions that its leaf has put to the world
+	began time.Time // for its time limits: in this run or the one that first began it
+	sub   *subRun   // of its leaf as an agent
+}
+
+// own is what the visit has of what is rare, made when it first needs it.
+func (v *Visit) own() *rare {
+	if v.rare == nil {
+		v.rare = &rare{}
+	}
+	return v.rare
+}
+
+// cursor is where an earlier run, or the attempt that goes on, left the visit; nil where it begins.
+func (v *Visit) cursor() *Cursor {
+	if v.rare == nil {
+		return nil
+	}
+	return v.rare.kept.Cursor
+}
+
+// begun tells whether an earlier run finished something below.
+func (v *Visit) begun() bool { return v.rare != nil && v.rare.kept.Begun }
 
 // Outcome is how a visit ended.
 type Outcome struct {
@@ -49,7 +73,6 @@ type Outcome struct {
 
 	again bool   // it had finished in an earlier run
 	turn  string // where turns are kept
-	tally Tally
 }
 
 // Result is the node's output, nil where it was skipped.
@@ -65,40 +88,39 @@ func (v *Visit) enter(child *Visit) Outcome {
 	o := child.visit()
 	if kept := child.record(o); kept != nil {
 		if err := kept(); err != nil {
-			o = Outcome{Err: child.unkept(err), tally: o.tally}
+			o = Outcome{Err: child.unkept(err)}
 		}
 	}
-	child.settle(o)
-	v.account(o)
+	child.settle(&o)
+	v.account(child, o.Err)
 	return o
 }
 
 // account adds what a child used: what was stopped is counted only when this visit finishes.
-func (v *Visit) account(o Outcome) {
-	if o.Err != nil && o.Err.stops() {
-		v.lost.add(o.tally)
+func (v *Visit) account(child *Visit, err *Error) {
+	if err != nil && err.stops() {
+		v.own().lost.add(child.used())
 	} else {
-		v.tally.add(o.tally)
+		v.tally.add(child.used())
 	}
 }
 
 // visit runs a node: finished before? stopped? count, when, then its body.
 func (v *Visit) visit() Outcome {
 	r := v.run
-	if r.turns != nil || r.stream.events != nil {
+	if r.turns != nil || r.heard() {
 		v.turn = v.trace(true)
 	}
 	if r.turns != nil {
-		if v.kept = r.turns.Find(v.Turn()); v.kept.Finished != nil {
-			return v.finished(v.kept.Finished)
+		if f := v.find(); f != nil {
+			return v.finished(f)
 		}
 	}
 	if err := v.stopped(); err != nil {
 		return Outcome{Err: err}
 	}
 	if v.count > v.file.visits {
-		return Outcome{Err: v.realm.refuse(v, fmt.Sprintf(
-			"reached max_visits_per_node=%d; the loop's exit condition never held (raise limits.max_visits_per_node or fix it)", v.file.visits))}
+		return Outcome{Err: v.tooOften()}
 	}
 	if v.vx.when != nil {
 		if ok, err := v.Test(v.vx.when, v.prev); err != nil {
@@ -117,20 +139,36 @@ func (v *Visit) visit() Outcome {
 		err = v.place(err)
 		out = nil
 	}
-	return Outcome{Value: out, Err: err, tally: v.used()}
+	return Outcome{Value: out, Err: err}
 }
 
-// used is all that the visit used: what was stopped below it counts with it.
+// tooOften refuses a visit more than the file allows.
+func (v *Visit) tooOften() *Error {
+	return v.realm.refuse(v, fmt.Sprintf(
+		"reached max_visits_per_node=%d; the loop's exit condition never held (raise limits.max_visits_per_node or fix it)", v.file.visits))
+}
+
+// used is all that the visit used: what was stopped below it counts with it from now on.
 func (v *Visit) used() Tally {
-	t := v.tally // the visit has ended: nobody else adds to it
-	t.add(v.lost)
-	return t
+	if v.rare != nil {
+		v.tally.add(v.rare.lost)
+		v.rare.lost = Tally{}
+	}
+	return v.tally
+}
+
+// find looks up the turn, and gives how an earlier run finished it; nil where it goes on or begins.
+func (v *Visit) find() *Finished {
+	kept := v.run.turns.Find(v.Turn())
+	v.own().kept = kept
+	return kept.Finished
 }
 
 // finished answers for a turn that an earlier run finished.
 func (v *Visit) finished(f *Finished) Outcome {
 	v.recall(f.Names)
-	o := Outcome{Value: f.Output.V, again: true, tally: f.Tally}
+	v.tally = f.Tally
+	o := Outcome{Value: f.Output.V, again: true}
 	switch {
 	case f.Status == skipped:
 		o.Value, o.Skipped = v.prev, true
@@ -147,12 +185,13 @@ func (v *Visit) restore() {
 	if v.vx.forgets {
 		v.frame.forget(v.vx.below())
 	}
-	c := v.kept.Cursor
+	c := v.cursor()
 	if c == nil {
 		return
 	}
 	v.counts = append([]int(nil), c.Counts...)
-	v.state, v.tally, v.began, v.asked = c.State, c.Tally.clone(), c.Started, c.Asked
+	v.tally = c.Tally.clone()
+	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
 	v.recall(c.Names)
 }
 
@@ -165,27 +204,38 @@ func (v *Visit) recall(names map[string]Named) {
 
 // perform runs the body with what stands around it: catch or on_error.
 func (v *Visit) perform() (any, *Error) {
-	due := v.kept.Cursor != nil && v.kept.Cursor.Caught != nil
-	if !due {
-		out, err := v.body()
-		if err != nil && v.vx.forks { // which branches had ended by then depends on time
-			v.frame.forget(v.vx.below())
-		}
-		if err == nil || err.stops() || v.vx.catch == nil && !v.vx.continues {
-			return out, err
-		}
-		v.caught = v.place(err)
-		if v.vx.catch == nil {
-			v.Forgive()
-			return nil, nil
-		}
-		if err := v.save(&Cursor{Caught: v.caught}, true); err != nil {
-			return nil, err
-		}
-	} else {
+	if c := v.cursor(); c != nil && c.Caught != nil {
 		v.show()
-		v.caught = v.kept.Cursor.Caught
+		v.caught = c.Caught
+		return v.catch()
 	}
+	out, err := v.body()
+	if err != nil {
+		return v.mend(err)
+	}
+	return out, nil
+}
+
+// mend gives what stands in for a body that failed, or else its error.
+func (v *Visit) mend(err *Error) (any, *Error) {
+	if v.vx.forks { // which branches had ended by then depends on time
+		v.frame.forget(v.vx.below())
+	}
+	if err.stops() || v.vx.catch == nil && !v.vx.continues {
+		return nil, err
+	}
+	v.caught = v.place(err)
+	if v.vx.catch == nil {
+		v.Forgive()
+		return nil, nil
+	}
+	if err := v.save(&Cursor{Caught: v.caught}, true); err != nil {
+		return nil, err
+	}
+	return v.catch()
+}
+
+func (v *Visit) catch() (any, *Error) {
 	o := v.enter(v.child(v.vx.catch, v.prev, []Local{{"error", v.caught.value()}}))
 	return o.Result(), o.Err
 }
@@ -284,11 +334,12 @@ func (v *Visit) stopped() *Error {
 
 // since is when the visit began, in this run or an earlier one.
 func (v *Visit) since() time.Time {
-	if v.began.IsZero() {
-		v.began = v.run.rt.Now()
+	own := v.own()
+	if own.began.IsZero() {
+		own.began = v.run.rt.Now()
 		v.save(&Cursor{}, false)
 	}
-	return v.began
+	return own.began
 }
 
 // Prev is what the node received. It is shared and must not be changed.
@@ -318,7 +369,7 @@ func (v *Visit) Least(n *spec.Node) int { return v.file.unit.vertices[n.Order].l
 
 // Require refuses what certainly needs more steps than are left, before any is spent. What was let in once may go on.
 func (v *Visit) Require(steps int) error {
-	if v.kept.Begun || v.kept.Cursor != nil {
+	if v.begun() || v.cursor() != nil {
 		return nil
 	}
 	b, left := v.steps.lacks(steps)
