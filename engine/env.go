@@ -12,16 +12,17 @@ type Local struct {
 	Value any
 }
 
+// localList is names and those given further out.
 type localList struct {
-	Local
-	up *localList
+	names []Local
+	up    *localList
 }
 
 func locals(up *localList, add []Local) *localList {
-	for _, l := range add {
-		up = &localList{l, up}
+	if len(add) == 0 {
+		return up
 	}
-	return up
+	return &localList{add, up}
 }
 
 // env is what the expressions of a visit read.
@@ -33,9 +34,11 @@ type env struct {
 
 // Value gives a name's value.
 func (e *env) Value(name string) any {
-	for l := e.locals; l != nil; l = l.up {
-		if l.Name == name {
-			return l.Value
+	for at := e.locals; at != nil; at = at.up {
+		for i := len(at.names) - 1; i >= 0; i-- { // the last has the last word
+			if at.names[i].Name == name {
+				return at.names[i].Value
+			}
 		}
 	}
 	switch name {

@@ -92,7 +92,7 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 	scope, steps := v.scope, v.steps
 	defer func() { v.scope, v.steps = scope, steps }()
 	if u.limits.steps > 0 {
-		v.steps = &budget{limit: u.limits.steps, name: "max_steps", up: steps, used: v.own().kept.Spent.counted()}
+		v.steps = newBudget("max_steps", u.limits.steps, v.own().kept.Spent.counted(), steps)
 	}
 	deadline := noDeadline
 	if u.limits.timeout > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // realm is what a limit ends as a whole: the run, or what runs finally.
@@ -87,21 +88,20 @@ type budget struct {
 	limit int    // 0: none
 	free  bool   // its steps count nowhere else
 	up    *budget
+	used  atomic.Int64
+}
 
-	mu   sync.Mutex
-	used int
+func newBudget(name string, limit, used int, up *budget) *budget {
+	b := &budget{name: name, limit: limit, up: up}
+	b.used.Store(int64(used))
+	return b
 }
 
 // take counts a step, or gives the budget that has none left.
 func (b *budget) take() (exhausted *budget) {
 	for at := b; at != nil; at = at.up {
-		at.mu.Lock()
-		full := at.limit > 0 && at.used >= at.limit
-		if !full {
-			at.used++
-		}
-		at.mu.Unlock()
-		if full {
+		if n := at.used.Add(1); at.limit > 0 && n > int64(at.limit) {
+			at.used.Add(-1)
 			return at
 		}
 	}
@@ -128,9 +128,7 @@ func (b *budget) advise(problem, or string) string {
 // lacks gives the budget that has fewer than so many steps left.
 func (b *budget) lacks(steps int) (short *budget, left int) {
 	for at := b; at != nil; at = at.up {
-		at.mu.Lock()
-		left := at.limit - at.used
-		at.mu.Unlock()
+		left := at.limit - int(at.used.Load())
 		if at.limit > 0 && left < steps {
 			return at, max(left, 0)
 		}

@@ -104,7 +104,7 @@ func (r *run) start(outer Scope) *Result {
 		late: &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", r.limits.timeout),
 			cause: context.DeadlineExceeded, ofRun: true}}
 	defer root.scope.Stop(nil)
-	steps := &budget{limit: r.limits.steps, name: "max_steps", used: r.total.counted()}
+	steps := newBudget("max_steps", r.limits.steps, r.total.counted(), nil)
 	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}
 	main.open(r.limits.budget, r.total.Usage.Total())
 	name := main.unit.pipeline.Name

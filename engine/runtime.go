@@ -155,11 +155,15 @@ func (g *localGroup) Go(f func()) bool {
 		g.l.spare.Add(1)
 		return false
 	}
-	g.wg.Go(func() {
-		defer g.l.spare.Add(1)
-		f()
-	})
+	g.wg.Add(1)
+	go g.run(f)
 	return true
+}
+
+func (g *localGroup) run(f func()) {
+	defer g.wg.Done()
+	defer g.l.spare.Add(1)
+	f()
 }
 
 func (g *localGroup) Wait() { g.wg.Wait() }
