@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/expr-lang/expr/vm"
 )
@@ -69,17 +70,21 @@ func Collect(env Env, names, steps []string) Values {
 		return nil
 	}
 	vars := make(Values, len(names)+1)
+	vars.collect(env, names, steps)
+	return vars
+}
+
+func (v Values) collect(env Env, names, steps []string) {
 	for _, n := range names {
-		vars[n] = env.Value(n)
+		v[n] = env.Value(n)
 	}
 	if len(steps) > 0 {
 		results := make(map[string]any, len(steps))
 		for _, n := range steps {
 			results[n] = env.Step(n)
 		}
-		vars["steps"] = results
+		v["steps"] = results
 	}
-	return vars
 }
 
 // Type is what is known of the value.
@@ -133,8 +138,25 @@ func (x *Expr) Eval(env Env) (v any, err error) {
 	return v, nil
 }
 
+// scratch is maps for what an evaluation reads: no value keeps them, and making them is much of what a small expression
+// would cost.
+var scratch = sync.Pool{New: func() any { return Values{} }}
+
 func (x *Expr) eval(env Env) (any, error) {
-	e := &evaluation{vars: x.vars(env)}
+	e := &evaluation{}
+	given, whole := env.(Values)
+	if whole && !x.spends {
+		e.vars = given
+	} else {
+		vars := scratch.Get().(Values)
+		defer func() { clear(vars); scratch.Put(vars) }()
+		if whole {
+			maps.Copy(vars, given)
+		} else {
+			vars.collect(env, x.names, x.steps)
+		}
+		e.vars = vars
+	}
 	if x.spends {
 		e.budget = newBudget()
 		e.vars[budgetName] = e.budget
@@ -147,21 +169,6 @@ func (x *Expr) eval(env Env) (any, error) {
 		return Canonical(v)
 	}
 	return bounded(v)
-}
-
-// vars are what the parts of the expression read, in a map of their own where they find a budget in it too.
-func (x *Expr) vars(env Env) map[string]any {
-	vars, whole := env.(Values)
-	switch {
-	case !whole:
-		vars = Collect(env, x.names, x.steps)
-	case x.spends:
-		vars = maps.Clone(vars)
-	}
-	if vars == nil && x.spends {
-		vars = Values{}
-	}
-	return vars
 }
 
 // bounded makes a value canonical that is not larger than a value may be.
