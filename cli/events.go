@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -16,8 +15,9 @@ import (
 type eventFile struct {
 	file io.WriteCloser
 	buf  *bufio.Writer
-	json *json.Encoder
-	err  error // the first
+	line []byte // the latest, to be written over
+	due  bool   // a line in the buffer is to be seen
+	err  error  // the first
 }
 
 type nopCloser struct{ io.Writer }
@@ -25,16 +25,19 @@ type nopCloser struct{ io.Writer }
 func (nopCloser) Close() error { return nil }
 
 func newEventFile(f io.WriteCloser) *eventFile {
-	buf := bufio.NewWriter(f)
-	return &eventFile{file: f, buf: buf, json: json.NewEncoder(buf)}
+	return &eventFile{file: f, buf: bufio.NewWriter(f)}
 }
 
-// hear writes an event. Whoever reads along sees each step at once.
+// hear writes an event. Whoever reads along sees each step at once, and a burst of them together.
 func (e *eventFile) hear(event engine.Event) {
-	if e.err == nil {
-		e.err = e.json.Encode(event)
+	if e.err != nil {
+		return
 	}
-	if e.err == nil && event.Type != engine.ModelDelta {
+	e.line = append(event.AppendJSON(e.line[:0]), '\n')
+	_, e.err = e.buf.Write(e.line)
+	e.due = e.due || event.Type != engine.ModelDelta
+	if e.err == nil && e.due && !event.More {
+		e.due = false
 		e.err = e.buf.Flush()
 	}
 }

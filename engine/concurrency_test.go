@@ -292,6 +292,24 @@ func TestListenersChangeNothing(t *testing.T) {
 	}
 }
 
+// An event tells whether another waits behind it, so that a burst can be written at once; the last one never does.
+func TestBurst(t *testing.T) {
+	ran := make(chan struct{})
+	work := func(context.Context, *engine.Call) (any, error) { close(ran); return nil, nil }
+	var more []bool
+	listen := func(e engine.Event) {
+		if more = append(more, e.More); e.Seq == 1 {
+			<-ran // the start of the work is told by then
+		}
+	}
+	if _, err := engine.Run(t.Context(), compile(t, acts{"work": work}, "seq: [{do: work}]"), nil, engine.WithListener(listen)); err != nil {
+		t.Fatal(err)
+	}
+	if !more[1] || more[len(more)-1] {
+		t.Errorf("which events have another behind them: %v", more)
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	work := func(ctx context.Context, _ *engine.Call) (any, error) {
 		select {

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 
@@ -57,55 +57,84 @@ type Event struct {
 	Model    string        // RunStarted, RunCompleted
 	Usage    Usage         // RunCompleted: of the work with that model
 	Text     string        // ModelDelta
+
+	More bool // another event waits to be heard: what is written of this one may wait for it
 }
 
 // MarshalJSON writes the event as a line of an event file, with the fields that its type has.
-func (e Event) MarshalJSON() ([]byte, error) {
-	line := struct {
-		Seq       int         `json:"seq"`
-		Time      time.Time   `json:"time"`
-		RunID     string      `json:"run_id"`
-		UserID    string      `json:"user_id"`
-		SessionID string      `json:"session_id,omitempty"`
-		Type      EventType   `json:"event"`
-		Workflow  string      `json:"workflow,omitempty"`
-		Node      string      `json:"node,omitempty"`
-		Path      string      `json:"path,omitempty"`
-		Turn      string      `json:"turn,omitempty"`
-		Visit     int         `json:"visit,omitempty"`
-		Kind      string      `json:"kind,omitempty"`
-		Input     *Value      `json:"input,omitempty"`
-		Output    *Value      `json:"output,omitempty"`
-		Error     *Error      `json:"error,omitempty"`
-		Attempt   int         `json:"attempt,omitempty"`
-		Delay     *int64      `json:"delay_ms,omitempty"`
-		SubRunID  string      `json:"sub_run_id,omitempty"`
-		Model     string      `json:"model,omitempty"`
-		Usage     *shownUsage `json:"usage,omitempty"`
-		Text      string      `json:"text,omitempty"`
-		Duration  *int64      `json:"duration_ms,omitempty"`
-	}{Seq: e.Seq, Time: e.Time, RunID: e.RunID, UserID: e.UserID, SessionID: e.SessionID, Type: e.Type, Workflow: e.Workflow,
-		Node: e.Node, Path: e.Path, Turn: e.Turn, Visit: e.Visit, Kind: e.Kind, Error: e.Error, Attempt: e.Attempt,
-		SubRunID: e.SubRunID, Model: e.Model, Text: e.Text}
+func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
+
+// AppendJSON adds what MarshalJSON writes.
+func (e Event) AppendJSON(b []byte) []byte {
+	l := line{append(b, '{')}
+	l.number("seq", int64(e.Seq))
+	l.key("time")
+	l.json = append(e.Time.AppendFormat(append(l.json, '"'), time.RFC3339Nano), '"')
+	l.value("run_id", e.RunID)
+	l.value("user_id", e.UserID)
+	l.text("session_id", e.SessionID)
+	l.text("event", string(e.Type))
+	l.text("workflow", e.Workflow)
+	l.text("node", e.Node)
+	l.text("path", e.Path)
+	l.text("turn", e.Turn)
+	if e.Visit != 0 {
+		l.number("visit", int64(e.Visit))
+	}
+	l.text("kind", e.Kind)
 	switch e.Type {
 	case WorkflowStarted:
-		line.Input = &Value{e.Input}
+		l.value("input", e.Input)
 	case StepCompleted, WorkflowCompleted:
-		line.Output, line.Duration = &Value{e.Output}, milliseconds(e.Duration)
-	case StepFailed, WorkflowFailed, WorkflowCancelled:
-		line.Duration = milliseconds(e.Duration)
-	case StepRetried:
-		line.Delay = milliseconds(e.Delay)
-	case RunCompleted:
-		usage := e.Usage.shown()
-		line.Usage, line.Duration = &usage, milliseconds(e.Duration)
+		l.value("output", e.Output)
 	}
-	return json.Marshal(line)
+	if e.Error != nil {
+		l.value("error", e.Error.data())
+	}
+	if e.Attempt != 0 {
+		l.number("attempt", int64(e.Attempt))
+	}
+	if e.Type == StepRetried {
+		l.number("delay_ms", e.Delay.Milliseconds())
+	}
+	l.text("sub_run_id", e.SubRunID)
+	l.text("model", e.Model)
+	if e.Type == RunCompleted {
+		l.value("usage", e.Usage.shown())
+	}
+	l.text("text", e.Text)
+	switch e.Type {
+	case StepCompleted, StepFailed, RunCompleted, WorkflowCompleted, WorkflowFailed, WorkflowCancelled:
+		l.number("duration_ms", e.Duration.Milliseconds())
+	}
+	return append(l.json, '}')
 }
 
-func milliseconds(d time.Duration) *int64 {
-	ms := d.Milliseconds()
-	return &ms
+// line is a JSON object that is being written, member by member.
+type line struct{ json []byte }
+
+func (l *line) key(name string) {
+	if l.json[len(l.json)-1] != '{' {
+		l.json = append(l.json, ',')
+	}
+	l.json = append(append(append(l.json, '"'), name...), `":`...)
+}
+
+func (l *line) number(name string, n int64) {
+	l.key(name)
+	l.json = strconv.AppendInt(l.json, n, 10)
+}
+
+// text leaves out an empty one.
+func (l *line) text(name, s string) {
+	if s != "" {
+		l.value(name, s)
+	}
+}
+
+func (l *line) value(name string, v any) {
+	l.key(name)
+	l.json = spec.AppendJSON(l.json, v)
 }
 
 // Listener hears every event of a run, in order and one at a time. It cannot change the run, for an event holds copies
@@ -131,6 +160,7 @@ func listen(listeners []Listener) (events chan<- Event, done func()) {
 	go func() {
 		defer close(told)
 		for e := range ch {
+			e.More = len(ch) > 0
 			for _, l := range listeners {
 				l(e)
 			}

@@ -80,7 +80,7 @@ func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, e
 		return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
 	}
 	f := &file{unit: u, input: input, visits: v.file.visits, purses: v.file.purses}
-	f.open(u.limits.budget, v.kept.Spent.Usage.Total())
+	f.open(u.limits.budget, v.own().kept.Spent.Usage.Total())
 	if u.limits.visits > 0 {
 		f.visits = min(f.visits, u.limits.visits)
 	}

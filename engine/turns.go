@@ -81,7 +81,7 @@ type Named struct {
 type Value struct{ V any }
 
 // MarshalJSON writes the value.
-func (v Value) MarshalJSON() ([]byte, error) { return []byte(spec.AsJSON(v.V)), nil }
+func (v Value) MarshalJSON() ([]byte, error) { return spec.AppendJSON(nil, v.V), nil }
 
 // UnmarshalJSON reads the value.
 func (v *Value) UnmarshalJSON(b []byte) (err error) {
@@ -101,8 +101,10 @@ type errorJSON struct {
 }
 
 // MarshalJSON writes what is data in the error: its cause and stack are not.
-func (e *Error) MarshalJSON() ([]byte, error) {
-	return json.Marshal(errorJSON{e.Kind, e.Message, e.Node, e.Path, e.Item, e.Pos.File, e.Pos.Line, e.Pos.Column})
+func (e *Error) MarshalJSON() ([]byte, error) { return json.Marshal(e.data()) }
+
+func (e *Error) data() errorJSON {
+	return errorJSON{e.Kind, e.Message, e.Node, e.Path, e.Item, e.Pos.File, e.Pos.Line, e.Pos.Column}
 }
 
 // UnmarshalJSON reads an error back.

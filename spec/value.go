@@ -314,15 +314,54 @@ func notJSON(err error) error {
 }
 
 // AsJSON is a canonical value as compact JSON with sorted keys.
-func AsJSON(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+func AsJSON(v any) string { return string(AppendJSON(nil, v)) }
+
+// AppendJSON adds a canonical value as [AsJSON] has it.
+func AppendJSON(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case int64:
+		return strconv.AppendInt(b, v, 10)
+	case string:
+		if strings.IndexFunc(v, quotes) < 0 {
+			b = append(b, '"')
+			b = append(b, v...)
+			return append(b, '"')
+		}
+	case []any:
+		b = append(b, '[')
+		for i, item := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = AppendJSON(b, item)
+		}
+		return append(b, ']')
+	case map[string]any:
+		b = append(b, '{')
+		for i, k := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(AppendJSON(b, k), ':')
+			b = AppendJSON(b, v[k])
+		}
+		return append(b, '}')
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		panic(fmt.Sprintf("a value that is not canonical: %v", err))
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return append(b, bytes.TrimSuffix(out.Bytes(), []byte("\n"))...)
 }
+
+// quotes tells whether a character is more than itself in a JSON text, or may be.
+func quotes(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // AsText is a canonical value as it is put into a text: a string as it is, anything else as JSON.
 func AsText(v any) string {

@@ -104,6 +104,12 @@ func TestCanonicalHolds(t *testing.T) {
 		if err != nil || !cmp.Equal(v, back) {
 			t.Fatalf("through JSON it is another (%v): %v", err, cmp.Diff(v, back))
 		}
+		var library strings.Builder
+		e := json.NewEncoder(&library)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(v); err != nil || AsJSON(v)+"\n" != library.String() {
+			t.Fatalf("its JSON is %s, the library's %s (%v)", AsJSON(v), library.String(), err)
+		}
 		if copied := Copy(v); !cmp.Equal(v, copied) {
 			t.Fatalf("its copy is another: %v", cmp.Diff(v, copied))
 		}
