@@ -118,8 +118,10 @@ func (g *Graph) unit(p *spec.Pipeline, main bool) *unit {
 	}
 	u := &unit{pipeline: p, main: main, output: p.Output, limits: limitsOf(p), vertices: make([]*vertex, len(p.Nodes())), slots: map[string]int{}}
 	g.units[p] = u
+	vertices := make([]vertex, len(p.Nodes()))
 	for _, n := range p.Nodes() {
-		u.vertices[n.Order] = g.vertex(u, n)
+		u.vertices[n.Order] = &vertices[n.Order]
+		g.vertex(u, n)
 	}
 	for i := len(u.vertices) - 1; i >= 0; i-- { // children before parents
 		g.link(u, u.vertices[i])
@@ -145,8 +147,9 @@ func limitsOf(p *spec.Pipeline) limits {
 	return l
 }
 
-func (g *Graph) vertex(u *unit, n *spec.Node) *vertex {
-	vx := &vertex{node: n, kind: g.lang.byName[n.Kind.Name], segment: n.Segment(), when: n.Expr("when"), slot: none, row: none}
+func (g *Graph) vertex(u *unit, n *spec.Node) {
+	vx := u.vertices[n.Order]
+	*vx = vertex{node: n, kind: g.lang.byName[n.Kind.Name], segment: n.Segment(), when: n.Expr("when"), slot: none, row: none}
 	if n == u.pipeline.Root && u.main {
 		vx.segment = ""
 	}
@@ -163,18 +166,17 @@ func (g *Graph) vertex(u *unit, n *spec.Node) *vertex {
 	vx.slots.high, vx.rows.high = len(u.named), len(u.listed)
 	vx.body = vx.kind.Build(n)
 	vx.continues = n.Text("on_error") == "continue" && !ownField(vx.node.Kind, "on_error")
-	var settings []*spec.Object
+	places := []*spec.Object{n.Object}
 	if vx.kind.Settings != nil {
-		settings = vx.kind.Settings(n)
+		places = append(places, vx.kind.Settings(n)...)
 	}
-	places := append([]*spec.Object{n.Object}, settings...)
 	if n.Kind.Leaf {
+		vx.names, vx.steps = readsOf(places)
 		places = append(places, u.pipeline.Header.Record("defaults"))
 		vx.retry = retryOf(places, vx.kind.Retry)
 		if ownField(n.Kind, "cache") {
-			vx.caching = cachingIn(append([]*spec.Object{n.Object}, settings...))
+			vx.caching = cachingIn(places[:len(places)-1])
 		}
-		vx.names, vx.steps = readsOf(append([]*spec.Object{n.Object}, settings...))
 	}
 	for _, o := range places {
 		if o != nil && o.Has("timeout") {
@@ -182,7 +184,6 @@ func (g *Graph) vertex(u *unit, n *spec.Node) *vertex {
 			break
 		}
 	}
-	return vx
 }
 
 // below are the slots of the nodes below, without its own, which comes first.
@@ -205,34 +206,29 @@ func ownField(s *spec.Shape, name string) bool {
 
 // readsOf gathers what the expressions in some mappings read.
 func readsOf(objects []*spec.Object) (names, steps []string) {
-	seen := map[string]bool{}
-	add := func(to *[]string, prefix string, words []string) {
-		for _, w := range words {
-			if !seen[prefix+w] {
-				seen[prefix+w] = true
-				*to = append(*to, w)
-			}
-		}
-	}
 	for _, o := range objects {
 		if o == nil {
 			continue
 		}
 		for _, x := range o.AllExprs() {
 			n, s := x.Reads()
-			add(&names, "", n)
-			add(&steps, "steps.", s)
+			names, steps = append(names, n...), append(steps, s...)
 		}
 	}
-	return names, steps
+	slices.Sort(names)
+	slices.Sort(steps)
+	return slices.Compact(names), slices.Compact(steps)
 }
 
 func (g *Graph) link(u *unit, vx *vertex) {
 	n := vx.node
+	if len(n.Children) > 0 {
+		vx.children = make([]*vertex, len(n.Children))
+	}
 	for i, c := range n.Children {
 		child := u.vertices[c.Order]
 		child.ordinal = i
-		vx.children = append(vx.children, child)
+		vx.children[i] = child
 		vx.slots, vx.rows = vx.slots.with(child.slots), vx.rows.with(child.rows)
 		switch c.Stand() {
 		case spec.Aside:

@@ -35,13 +35,14 @@ func agent(o *options) engine.Kind {
 			},
 			Check: func(n *spec.Node, problem func(field, hint, message string)) {
 				d := defined(n)
-				if o.models(n)[0].name == "" && d != nil && !d.flawed() {
+				if o.models(n, d)[0].name == "" && d != nil && !d.flawed() {
 					problem("agent", "write model: provider/name, or set defaults: {model: ...}", "the agent has no model")
 				}
 			},
 			Needs: func(n *spec.Node) []spec.Need {
-				needs := attachingOf(n).needs()
-				for _, m := range o.models(n) {
+				d := defined(n)
+				needs := attachingOf(n, d).needs()
+				for _, m := range o.models(n, d) {
 					if m.baseURL != "" {
 						needs = append(needs, spec.Need{Grant: "net", Name: hostOf(m.baseURL), Pos: n.Place("agent")})
 					}

@@ -27,8 +27,8 @@ type asker struct {
 
 func newAsker(o *options, n *spec.Node) *asker {
 	d := defined(n)
-	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n), mock: d.at("mock").Record("mock")}
-	for _, ref := range o.models(n) {
+	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n, d), mock: d.at("mock").Record("mock")}
+	for _, ref := range o.models(n, d) {
 		c, err := o.open(ref)
 		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
 	}

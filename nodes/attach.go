@@ -19,9 +19,9 @@ type attaching struct {
 	paths  []*spec.Expr
 }
 
-func attachingOf(n *spec.Node) attaching {
+func attachingOf(n *spec.Node, d definition) attaching {
 	a := attaching{folder: n.Pipeline.Folder}
-	place := defined(n).at("attach")
+	place := d.at("attach")
 	if place == nil {
 		return a
 	}

@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/flowrun/flowrun/agents"
@@ -54,20 +53,17 @@ func (m modelRef) address() string {
 
 // models are the models that an agent node asks: its own, then those to fall back to. The first has no name where none
 // is written.
-func (o *options) models(n *spec.Node) []modelRef {
-	for _, name := range append(agentNames(n), "") {
-		if m := o.instead[name]; m != "" {
-			for _, short := range n.Pipeline.Header.Entries("models") {
-				if short.Name == m {
-					return []modelRef{refer(m, short.Value)}
-				}
+func (o *options) models(n *spec.Node, d definition) []modelRef {
+	if m := o.insteadOf(n); m != "" {
+		for _, short := range n.Pipeline.Header.Entries("models") {
+			if short.Name == m {
+				return []modelRef{refer(m, short.Value)}
 			}
-			return []modelRef{{name: m}}
 		}
+		return []modelRef{{name: m}}
 	}
-	d := defined(n)
 	own := modelRef{}
-	for _, place := range append(slices.Clone(d), n.Pipeline.Header.Record("defaults")) {
+	for _, place := range []*spec.Object{d.at("model"), n.Pipeline.Header.Record("defaults")} {
 		if place != nil && place.Has("model") {
 			own = refer(place.Ref("model"))
 			break
@@ -83,6 +79,19 @@ func (o *options) models(n *spec.Node) []modelRef {
 		}
 	}
 	return refs
+}
+
+// insteadOf is the model that the program asks in place of the agent's own; empty where it says none.
+func (o *options) insteadOf(n *spec.Node) string {
+	if len(o.instead) == 0 {
+		return ""
+	}
+	for _, name := range agentNames(n) {
+		if m := o.instead[name]; m != "" {
+			return m
+		}
+	}
+	return o.instead[""]
 }
 
 // candidate is a model that an agent may ask.
