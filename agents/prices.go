@@ -26,12 +26,12 @@ var builtinPrices []byte
 
 // Price is what a model takes, in US dollars for a million tokens, each of at least 0.
 type Price struct {
-	Input   float64 `json:"input"`
-	Output  float64 `json:"output"`
-	Cached  float64 `json:"cached,omitempty"`  // for the part of the input that the provider remembered; 0: as Input
-	Written float64 `json:"written,omitempty"` // for the part of the input that it will remember; 0: as Input
-	Above   int     `json:"above,omitempty"`   // a request of more tokens of input
-	Long    *Price  `json:"long,omitempty"`    // costs this, all of it; nil: no request does
+	Input   float64
+	Output  float64
+	Cached  float64 // for the part of the input that the provider remembered; 0: as Input
+	Written float64 // for the part of the input that it will remember; 0: as Input
+	Above   int     // a request of more tokens of input
+	Long    *Price  // costs this, all of it; nil: no request does
 }
 
 // Cost is an amount in picodollars, a millionth of a millionth of a US dollar, so that sums are exact in any order.
@@ -145,6 +145,32 @@ func (p *Prices) All() iter.Seq2[string, Price] {
 			}
 		}
 	}
+}
+
+// WithPrices takes prices from p instead of [BuiltinPrices].
+func WithPrices(p *Prices) Option {
+	return func(s *Set) { s.prices = p }
+}
+
+// Prices is the table of the set.
+func (s *Set) Prices() *Prices {
+	if s.prices != nil {
+		return s.prices
+	}
+	return BuiltinPrices()
+}
+
+// Price is what the model called provider/name takes, where that is known. What runs at home, and the mock, take
+// nothing unless the set's own table says so.
+func (s *Set) Price(ref string) (Price, bool) {
+	name, model, _ := strings.Cut(ref, "/")
+	atHome := func(p Provider) bool { return p.Name == name && p.Local }
+	free := s.own[name] == nil && (name == "mock" || slices.ContainsFunc(Providers(), atHome))
+	if free && s.prices == nil { // which is known without reading the table
+		return Price{}, true
+	}
+	price, ok := s.Prices().Of(name, model)
+	return price, ok || free
 }
 
 // BuiltinPrices is the table that comes with flowrun.

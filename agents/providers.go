@@ -140,11 +140,6 @@ func WithTimeout(d time.Duration) Option {
 	return func(s *Set) { s.total = d }
 }
 
-// WithPrices takes prices from p instead of [BuiltinPrices].
-func WithPrices(p *Prices) Option {
-	return func(s *Set) { s.prices = p }
-}
-
 // NewSet makes a set of all providers.
 func NewSet(opts ...Option) *Set {
 	s := &Set{
@@ -225,27 +220,6 @@ func (s *Set) Open(ref, baseURL string) (Model, error) {
 		return nil, err
 	}
 	return &remote{client: s.client, total: s.total, provider: p, home: address, key: key, name: model}, nil
-}
-
-// Prices is the table of the set.
-func (s *Set) Prices() *Prices {
-	if s.prices != nil {
-		return s.prices
-	}
-	return BuiltinPrices()
-}
-
-// Price is what the model called provider/name takes, where that is known. What runs at home, and the mock, take
-// nothing unless the set's own table says so.
-func (s *Set) Price(ref string) (Price, bool) {
-	name, model, _ := strings.Cut(ref, "/")
-	atHome := func(p Provider) bool { return p.Name == name && p.Local }
-	free := s.own[name] == nil && (name == "mock" || slices.ContainsFunc(Providers(), atHome))
-	if free && s.prices == nil { // which is known without reading the table
-		return Price{}, true
-	}
-	price, ok := s.Prices().Of(name, model)
-	return price, ok || free
 }
 
 // Setup is how the environment configures a provider. There is no key in it.
