@@ -125,7 +125,7 @@ func (p *program) exit(err error) int {
 	case errors.Is(err, syscall.EPIPE), errors.As(err, &by) && by.Signal == syscall.SIGPIPE: // as other programs, without a word
 		return interrupted{syscall.SIGPIPE}.code()
 	case errors.As(err, &wrong):
-		fmt.Fprintf(p.Err, "flowrun: %s\n", escape(wrong.message))
+		fmt.Fprintf(p.Err, "flowrun: %s\n", spec.Escape(wrong.message))
 		return exitUsage
 	case isFile:
 		p.diagnose(diagnostics)
@@ -158,9 +158,7 @@ func whereItPanicked(stack []byte) string {
 
 // diagnose prints the problems of a file.
 func (p *program) diagnose(ds spec.Diagnostics) {
-	var b strings.Builder
-	_ = ds.Write(&b) // a builder does not fail
-	fmt.Fprint(p.Err, escapeLines(b.String()))
+	_ = ds.Write(p.Err) // there is no other place to tell
 }
 
 // codeFor is the exit code of a run that did not complete.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/flowrun/flowrun/examples"
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
 )
 
 const schemaName = "flowrun.schema.json"
@@ -55,7 +56,7 @@ func (p *program) initialise(file, example string) error {
 	if err := os.WriteFile(schema, nodes.Language().Spec.Schema(), 0o644); err != nil {
 		return fmt.Errorf("writing the schema: %w", err)
 	}
-	_, err = fmt.Fprintf(p.Err, "wrote %s and %s; try: %s\n", escape(file), escape(schema), runLine.FindSubmatch(src)[1])
+	_, err = fmt.Fprintf(p.Err, "wrote %s and %s; try: %s\n", spec.Escape(file), spec.Escape(schema), runLine.FindSubmatch(src)[1])
 	return err
 }
 
@@ -70,7 +71,7 @@ func quoted(file string) string {
 	if !strings.ContainsFunc(file, special) {
 		return file
 	}
-	return escape("'" + strings.ReplaceAll(file, "'", `'\''`) + "'")
+	return spec.Escape("'" + strings.ReplaceAll(file, "'", `'\''`) + "'")
 }
 
 // writeNew writes a file that must not be there yet.

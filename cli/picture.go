@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"github.com/flowrun/flowrun/spec"
 )
 
 // picture is a tree as lines of text.
@@ -130,7 +132,7 @@ func (p *picture) row(n *node, depth int) row {
 
 // line lays a row out, its name in a column of the given width. What has no room is left out.
 func (p *picture) line(r row, names int) string {
-	name := displaywidth.TruncateString(escape(r.name), max(1, names-r.indent-2), "…")
+	name := displaywidth.TruncateString(spec.Escape(r.name), max(1, names-r.indent-2), "…")
 	line := strings.Repeat(" ", r.indent) + p.paint(r.mark, r.colour) + " " + name
 	begins := r.indent + 2 + displaywidth.String(name)
 	lasts := fmt.Sprintf("%*s %6s", max(0, names-begins), "", r.lasts)
@@ -140,12 +142,12 @@ func (p *picture) line(r row, names int) string {
 	}
 	line += lasts
 	if r.detail != "" && left > 3 {
-		detail := displaywidth.TruncateString(escape(r.detail), left-2, "…")
+		detail := displaywidth.TruncateString(spec.Escape(r.detail), left-2, "…")
 		line += "  " + detail
 		left -= 2 + displaywidth.String(detail)
 	}
 	if r.said != "" && left > 8 {
-		line += "  " + p.paint(ending(escape(r.said), left-2), grey)
+		line += "  " + p.paint(ending(spec.Escape(r.said), left-2), grey)
 	}
 	return line
 }

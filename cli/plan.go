@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
 )
 
 // plan is what a run would do and what it needs.
@@ -49,7 +50,7 @@ func (p *plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, at least %s\n\n", p.Workflow, count(len(p.Nodes), "node"), count(p.Steps, "step"))
 	for _, n := range p.Nodes {
-		fmt.Fprintf(&b, "%s\n", escape(planned(n)))
+		fmt.Fprintf(&b, "%s\n", spec.Escape(planned(n)))
 	}
 	if len(p.Needs)+len(p.Missing) > 0 {
 		b.WriteString("\nneeds:\n")
@@ -59,10 +60,10 @@ func (p *plan) String() string {
 		if n.Granted {
 			state = "granted"
 		}
-		fmt.Fprintf(&b, "  %-30s %s (%s)\n", escape(n.Flag), state, n.Place)
+		fmt.Fprintf(&b, "  %-30s %s (%s)\n", spec.Escape(n.Flag), state, n.Place)
 	}
 	for _, m := range p.Missing {
-		fmt.Fprintf(&b, "  %s\n", escape(m))
+		fmt.Fprintf(&b, "  %s\n", spec.Escape(m))
 	}
 	return b.String()
 }

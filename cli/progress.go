@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
 )
 
 // progress prints what matters of a run, a line an event: what asks the world when it starts and ends, what fails, is
@@ -184,7 +185,7 @@ func (p *progress) line(e engine.Event, what, who, detail, colour string) {
 	if p.colours && colour != "" {
 		verb = "\x1b[" + colour + "m" + verb + "\x1b[0m"
 	}
-	fmt.Fprintf(p.w, "%5.1fs  %s  %-20s  %s\n", e.Time.Sub(p.began).Seconds(), verb, escape(who), escape(detail))
+	fmt.Fprintf(p.w, "%5.1fs  %s  %-20s  %s\n", e.Time.Sub(p.began).Seconds(), verb, spec.Escape(who), spec.Escape(detail))
 }
 
 // count is a number of things.

@@ -302,5 +302,5 @@ func explain(err error) string {
 		return "found a text where an object is needed"
 	}
 	message = conversion.ReplaceAllString(message, "found $1 where $2 is needed")
-	return printable(strings.TrimSpace(goInt.ReplaceAllString(goTypes.Replace(message), "integer$1")))
+	return strings.TrimSpace(goInt.ReplaceAllString(goTypes.Replace(message), "integer$1"))
 }

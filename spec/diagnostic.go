@@ -20,9 +20,9 @@ type Pos struct {
 // String is file:line:col, which editors jump to, on one line whatever the file is called.
 func (p Pos) String() string {
 	if p.Line == 0 {
-		return oneLine(p.File)
+		return Escape(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", oneLine(p.File), p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", Escape(p.File), p.Line, p.Column)
 }
 
 // Diagnostic is one problem of a file: where, what was found and what would do.
@@ -35,11 +35,12 @@ type Diagnostic struct {
 	line string // of the source
 }
 
+// Error is the problem on one line, as [Escape] leaves it: the message quotes the file.
 func (d Diagnostic) Error() string {
 	if d.Warning {
-		return fmt.Sprintf("%s: warning: %s", d.Pos, d.Message)
+		return fmt.Sprintf("%s: warning: %s", d.Pos, Escape(d.Message))
 	}
-	return fmt.Sprintf("%s: %s", d.Pos, d.Message)
+	return fmt.Sprintf("%s: %s", d.Pos, Escape(d.Message))
 }
 
 // Diagnostics are the problems of a file and of those it includes, sorted by place.
@@ -88,7 +89,7 @@ func (ds Diagnostics) Err() error {
 	return bad
 }
 
-// Write prints each problem with its source line, a caret and the hint.
+// Write prints each problem with its source line, a caret and the hint, harmless for a terminal.
 func (ds Diagnostics) Write(w io.Writer) error {
 	var b strings.Builder
 	for i, d := range ds {
@@ -101,7 +102,7 @@ func (ds Diagnostics) Write(w io.Writer) error {
 			b.WriteString(indent(shown, "  "))
 		}
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "  hint: %s\n", d.Hint)
+			fmt.Fprintf(&b, "  hint: %s\n", Escape(d.Hint))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -125,22 +126,21 @@ func (ds Diagnostics) sort() Diagnostics {
 // maxQuoted is how many characters of a source line or a value a message quotes.
 const maxQuoted = 200
 
-// quote shortens a text of the file for a message.
-func quote(s string) string {
+// shorten cuts a text to what a message quotes of one.
+func shorten(s string) string {
 	if utf8.RuneCountInString(s) > maxQuoted {
-		s = string([]rune(s)[:maxQuoted]) + "…"
+		return string([]rune(s)[:maxQuoted]) + "…"
 	}
-	return fmt.Sprintf("%q", s)
+	return s
 }
+
+// quote shortens a text of the file for a message.
+func quote(s string) string { return fmt.Sprintf("%q", shorten(s)) }
 
 // show is a canonical value for a message: a text in quotes, anything else as JSON.
 func show(v any) string {
 	if s, ok := v.(string); ok {
 		return quote(s)
 	}
-	s := AsJSON(v)
-	if utf8.RuneCountInString(s) > maxQuoted {
-		s = string([]rune(s)[:maxQuoted]) + "…"
-	}
-	return s
+	return shorten(AsJSON(v))
 }

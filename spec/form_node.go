@@ -187,7 +187,7 @@ func (r *reader) arguments(p *Pipeline, n *Node, with string, include *tree) {
 		for _, pair := range x.tree.pairs {
 			given[pair.key.text] = pair.value
 			if p.param(pair.key.text) == nil {
-				r.problem(pair.key, "", "%s has no param %s%s", oneLine(p.File), quote(pair.key.text), DidYouMean(pair.key.text, names))
+				r.problem(pair.key, "", "%s has no param %s%s", Escape(p.File), quote(pair.key.text), DidYouMean(pair.key.text, names))
 			}
 		}
 	}
@@ -195,7 +195,7 @@ func (r *reader) arguments(p *Pipeline, n *Node, with string, include *tree) {
 		value := given[param.Name]
 		if value == nil {
 			if !param.HasDefault {
-				r.problem(at, "", "%s needs the param %s", oneLine(p.File), param.Name)
+				r.problem(at, "", "%s needs the param %s", Escape(p.File), param.Name)
 			}
 			continue
 		}

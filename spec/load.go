@@ -188,7 +188,7 @@ func (r *reader) include(t *tree) *Pipeline {
 	l := r.load
 	name, key := r.locate(t)
 	if i := slices.Index(l.open, key); i >= 0 {
-		r.problem(t, "", "%s includes itself: %s", quote(t.text), oneLine(strings.Join(append(slices.Clone(l.open[i:]), key), " -> ")))
+		r.problem(t, "", "%s includes itself: %s", quote(t.text), Escape(strings.Join(append(slices.Clone(l.open[i:]), key), " -> ")))
 		return nil
 	}
 	if len(l.open) > maxIncludes {
@@ -234,7 +234,7 @@ func (r *reader) unread(t *tree, doing, key string, err error) {
 	message, hint := err.Error(), ""
 	switch {
 	case errors.Is(err, errOutside):
-		hint = fmt.Sprintf("allow it with --allow-read=%s", oneLine(r.load.path(key)))
+		hint = fmt.Sprintf("allow it with --allow-read=%s", Escape(r.load.path(key)))
 	case errors.Is(err, fs.ErrNotExist):
 		message += DidYouMean(path.Base(key), r.load.beside(key))
 	}

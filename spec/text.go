@@ -41,40 +41,74 @@ func notText(file, src, escape string) *Diagnostic {
 }
 
 // turns tells whether a character embeds, overrides or isolates the direction of text: https://trojansource.codes. The
-// marks U+200E and U+200F do not, and honest Arabic and Hebrew has them.
+// marks U+061C, U+200E and U+200F do not, and honest Arabic and Hebrew has them.
 func turns(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }
 
 // breaks tells whether YAML ends a line, and so a comment, at a character where an editor may not.
 func breaks(r rune) bool { return r == '\r' || r == 0x85 || r == 0x2028 || r == 0x2029 }
 
-// oneLine writes the controls in the name of a file as a program's source would, so that a message stays on its line.
-func oneLine(name string) string {
-	if !strings.ContainsFunc(name, hides) {
-		return name
+// Escape makes a text that flowrun did not write harmless for a terminal, on one line: what an [Escaper] finds becomes
+// visible, and what is no UTF-8 becomes U+FFFD. Escaped again, it stays as it is.
+func Escape(s string) string {
+	var e Escaper
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, e.Hides) {
+		return s
 	}
+	e = Escaper{}
 	var b strings.Builder
-	for _, r := range name {
+	for _, r := range s {
 		switch {
+		case !e.Hides(r):
+			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)
-		case hides(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
+		case r == '\t':
+			b.WriteByte(' ')
 		default:
-			b.WriteRune(r)
+			b.WriteString(Visible(r))
 		}
 	}
 	return b.String()
 }
 
-// hides tells whether a character could command a terminal or show other text than there is.
-func hides(r rune) bool {
-	return unicode.IsControl(r) || turns(r) || breaks(r) || r == 0x200e || r == 0x200f
+// Visible stands for a character that hides.
+func Visible(r rune) string {
+	if r > 0xffff {
+		return fmt.Sprintf(`\U%08x`, r)
+	}
+	return fmt.Sprintf(`\u%04x`, r)
 }
 
-// printable replaces what should not reach a terminal: files come from anywhere.
+// Escaper finds what must not reach a terminal as it is. It takes the characters of a text in their order; the zero
+// value stands before the first.
+type Escaper struct {
+	tags int // how many may follow, as parts of a flag
+}
+
+// Hides tells whether a character could command a terminal, change the order or the lines of a text, or be text that
+// only a machine sees. What emoji and scripts are joined with may pass, and so may the tags in the flags of regions:
+// https://unicode.org/reports/tr51/#flag-emoji-tag-sequences.
+func (e *Escaper) Hides(r rune) bool {
+	tags := e.tags
+	e.tags = 0
+	switch {
+	case r < 0x7f:
+		return r < ' '
+	case r == '\U0001f3f4':
+		e.tags = 7 // at most six for the region, and the end
+	case r >= 0xe0020 && r <= 0xe007f:
+		e.tags = max(tags-1, 0)
+		return tags == 0
+	}
+	return unicode.IsControl(r) || breaks(r) || unicode.Is(unicode.Bidi_Control, r) ||
+		r >= 0x206a && r <= 0x206f || r == 0xfeff || r == 0xe0001 // of no use since Unicode 3.0, 3.2 and 5.1
+}
+
+// printable puts one sign in the place of each character that should not reach a terminal.
 func printable(s string) string {
+	var e Escaper
 	return strings.Map(func(r rune) rune {
-		if hides(r) {
+		if e.Hides(r) {
 			return utf8.RuneError
 		}
 		return r

@@ -170,7 +170,7 @@ func (b *treeBuilder) tagFits(n *yaml.Node) bool {
 	}
 	hint := ""
 	if n.Kind == yaml.ScalarNode && strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
-		hint = fmt.Sprintf("YAML takes ! for a tag; write: not %s", strings.TrimSpace(n.Tag[1:]+" "+n.Value))
+		hint = fmt.Sprintf("YAML takes ! for a tag; write: not %s", shorten(strings.TrimSpace(n.Tag[1:]+" "+n.Value)))
 	}
 	b.problem(n, hint, "explicit YAML tags such as %s are not allowed", quote(n.Tag))
 	return false
@@ -287,11 +287,11 @@ func syntaxError(file string, src []byte, err error) Diagnostic {
 	text := strings.TrimRight(lines[line-1], "\r")
 	d := Diagnostic{
 		Pos:     Pos{file, line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))},
-		Message: "this is not YAML: " + printable(m[2]),
+		Message: "this is not YAML: " + m[2],
 	}
 	if alias := unknownAnchor.FindStringSubmatch(m[2]); alias != nil {
 		d.Line, d.Column = aliasPlace(lines, alias[1])
-		d.Message = fmt.Sprintf("no anchor &%s stands before *%s", printable(alias[1]), printable(alias[1]))
+		d.Message = fmt.Sprintf("no anchor &%s stands before *%s", shorten(alias[1]), shorten(alias[1]))
 		return d
 	}
 	switch {
