@@ -77,6 +77,7 @@ func problemOf(name string, e *jsonschema.ValidationError) []string {
 			at += "." + part
 		}
 	}
+	at = shorten(at)
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		return each(k.Missing, at+".%s is missing")
@@ -85,17 +86,17 @@ func problemOf(name string, e *jsonschema.ValidationError) []string {
 	case *kind.Type:
 		return []string{fmt.Sprintf("%s must be %s, not %s", at, oneOf(k.Want), k.Got)}
 	case *kind.Enum:
-		return []string{fmt.Sprintf("%s must be %s, not %s", at, choices(k.Want), show(mustCanonical(k.Got)))}
+		return []string{fmt.Sprintf("%s must be %s, not %s", at, shorten(choices(k.Want)), show(mustCanonical(k.Got)))}
 	case *kind.AnyOf, *kind.OneOf:
 		return []string{at + " fits none, or not exactly one, of the alternatives"}
 	}
-	return []string{at + ": " + e.ErrorKind.LocalizedString(message.NewPrinter(language.English))}
+	return []string{at + ": " + shorten(e.ErrorKind.LocalizedString(message.NewPrinter(language.English)))}
 }
 
 func each(names []string, format string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
-		out[i] = fmt.Sprintf(format, n)
+		out[i] = fmt.Sprintf(format, shorten(n))
 	}
 	return out
 }

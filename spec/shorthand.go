@@ -47,7 +47,7 @@ func (r *reader) schema(t *tree, entry bool) *Schema {
 			return s
 		}
 	}
-	r.problem(t, "", "this is no JSON Schema: %s", printable(err.Error()))
+	r.problem(t, "", "this is no JSON Schema: %s", shorten(err.Error()))
 	return nil
 }
 
