@@ -239,7 +239,7 @@ func newTable(head ...string) *table {
 
 func (t *table) row(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = escape(cell)
+		cells[i] = spec.Escape(cell)
 	}
 	fmt.Fprintln(t.columns, strings.Join(cells, "\t"))
 }
@@ -306,7 +306,7 @@ func (p *program) checkModel(set *agents.Set, ref string, asJSON bool) error {
 	if asJSON {
 		err = printJSON(p.Out, result)
 	} else {
-		_, err = io.WriteString(p.outcome(result), escape(result.String())+"\n")
+		_, err = io.WriteString(p.outcome(result), spec.Escape(result.String())+"\n")
 	}
 	if err == nil && !result.Answers {
 		return silent(exitFailed)

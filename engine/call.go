@@ -81,6 +81,10 @@ func (c *Call) Agent(name string) string {
 // Allowed tells whether the user granted something that is known only now.
 func (c *Call) Allowed(n spec.Need) bool { return c.visit.run.grants.Allow(n) }
 
+// Hide hides secrets in a text that came from outside, before a message quotes a part of it: what is left of a secret
+// that was cut could not be known any more.
+func (c *Call) Hide(s string) string { return c.visit.run.stream.mask.text(s) }
+
 // Request is one question that a leaf asks of the world.
 type Request[T any] struct {
 	Needs   []spec.Need     // that must be granted

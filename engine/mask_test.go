@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,7 +32,7 @@ func TestMaskGrowing(t *testing.T) {
 
 // TestMask hides secrets in the ways in which messages write them.
 func TestMask(t *testing.T) {
-	m := newMask([]string{" a\"<é ", "", "long", "longer"})
+	m := newMask([]string{" a\"<é ", "", "long", "longer", "p@ss/w ?+", "-----BEGIN\n{\nMIIEvQ\r\n--END", "\xffbin", "k"})
 	for text, want := range map[string]string{
 		`a"<é`:            "***",
 		`it said "a\"<é"`: `it said "***"`,
@@ -36,9 +40,101 @@ func TestMask(t *testing.T) {
 		`"a\"<\u00e9"`:    `"***"`,
 		"longer long":     "*** ***",
 		"nothing":         "nothing",
+		"?q=p%40ss%2Fw+%3F%2B&r=p%40ss%2Fw%20%3F%2B": "?q=***&r=***",
+		"/p@ss/w%20%3F+ a=&lt;a&#34;&lt;é":           "/*** a=&lt;***",
+		"MIIEvQ, {":                                  "***, {",
+		"\ufffdbin":                                  "***",
+		"k":                                          "***",
+		"Basic " + base64.StdEncoding.EncodeToString([]byte("u:p@ss/w ?+")):    "Basic dTp***s=",
+		"Basic " + base64.StdEncoding.EncodeToString([]byte("user:p@ss/w ?+")): "Basic dXNlcjp***s=",
+		"Basic " + base64.StdEncoding.EncodeToString([]byte("use:p@ss/w ?+")):  "Basic dXNlOn***w==",
 	} {
 		if got := m.text(text); got != want {
 			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestShorten cuts messages where nothing is cut in two.
+func TestShorten(t *testing.T) {
+	m := newMask([]string{"secret"})
+	for name, tt := range map[string]struct{ text, want string }{
+		"short":            {"no", "no"},
+		"of just that":     {strings.Repeat("a", maxMessage), strings.Repeat("a", maxMessage)},
+		"long":             {strings.Repeat("a", maxMessage+9), strings.Repeat("a", maxMessage) + "… and 9 bytes more"},
+		"half a character": {strings.Repeat("a", maxMessage-1) + "é", strings.Repeat("a", maxMessage-1) + "… and 2 bytes more"},
+		"half a secret":    {strings.Repeat("a", maxMessage-3) + "secret", strings.Repeat("a", maxMessage-3) + "… and 6 bytes more"},
+		"no UTF-8":         {"a\xe2b", "a\ufffdb"},
+	} {
+		if got := m.shorten(tt.text); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// FuzzMask holds that no secret is left, in none of the ways in which it may be written, wherever a text is cut, and that
+// the rest is as it was.
+func FuzzMask(f *testing.F) {
+	f.Add("the key is sk-1234, or sk-12345", "sk-1234 sk-12345", byte(2))
+	f.Add("aab\\nab%20c", "aa ab\nab c", byte(0))
+	f.Fuzz(func(t *testing.T, text, words string, step byte) {
+		secrets := strings.Split(words, " ")
+		if len(secrets) > 20 || strings.Contains(words, "*") { // which stands for what is hidden
+			return
+		}
+		m := newMask(secrets)
+		whole := m.text(text)
+		known := false
+		for _, s := range secrets {
+			if s = strings.TrimSpace(s); s == "" {
+				continue
+			}
+			inJSON, _ := json.Marshal(s)
+			for _, form := range []string{s, strconv.Quote(s), string(inJSON), url.QueryEscape(s), url.PathEscape(s)} {
+				form = strings.Trim(form, `"`)
+				if form != "" && strings.Contains(whole, form) && !strings.HasPrefix(s, `"`) && !strings.HasSuffix(s, `"`) {
+					t.Errorf("%q is shown as %q, with %q", text, whole, form)
+				}
+			}
+			for _, part := range append(lines(s), s) {
+				for _, form := range written(part) {
+					known = known || form != "" && strings.Contains(text, form)
+				}
+			}
+		}
+		if known == (whole == text) && text != "" && !strings.Contains(text, "*") {
+			t.Errorf("%q is shown as %q, though it holds a secret: %v", text, whole, known)
+		}
+		var pieces, held string
+		size := 1
+		for rest := text; rest != ""; size = 1 + (size+int(step))%7 {
+			n := min(size, len(rest))
+			held, rest = held+rest[:n], rest[n:]
+			n = m.settled(held)
+			pieces, held = pieces+m.text(held[:n]), held[n:]
+		}
+		if pieces += m.text(held); pieces != whole {
+			t.Errorf("in pieces %q, at once %q", pieces, whole)
+		}
+	})
+}
+
+// BenchmarkMask hides hundreds of secrets in a long text that comes in pieces.
+func BenchmarkMask(b *testing.B) {
+	var secrets []string
+	for i := range 300 {
+		secrets = append(secrets, "sk-proj-"+strings.Repeat(strconv.Itoa(i), 12))
+	}
+	m := newMask(secrets)
+	text := strings.Repeat("The quick brown fox skips over the sk-proj-key of the lazy dog. ", 16<<10)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		held := ""
+		for i := 0; i < len(text); i += 64 {
+			held += text[i : i+64]
+			n := m.settled(held)
+			m.text(held[:n])
+			held = held[n:]
 		}
 	}
 }

@@ -10,6 +10,7 @@ func (v *Visit) place(e *Error) *Error {
 		return e
 	}
 	placed := *e
+	placed.Message = v.run.stream.mask.shorten(placed.Message)
 	placed.Node, placed.Path, placed.Item = v.label(), v.Path(), v.nearestItem()
 	if placed.Pos.File == "" {
 		placed.Pos = v.vx.node.Pos

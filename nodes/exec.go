@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
@@ -124,7 +125,7 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		defer stop(nil)
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
-		return e.run(ctx, cmd, stop)
+		return e.run(ctx, c, cmd, stop)
 	}})
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func (e *command) environ(c *engine.Call) ([]string, error) {
 }
 
 // run runs a command, which ends with ctx at the latest, and gives its standard output; stop ends ctx.
-func (e *command) run(ctx context.Context, cmd *exec.Cmd, stop context.CancelCauseFunc) (string, error) {
+func (e *command) run(ctx context.Context, c *engine.Call, cmd *exec.Cmd, stop context.CancelCauseFunc) (string, error) {
 	stdout := &capped{stop: stop}
 	var stderr tail
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
@@ -174,7 +175,7 @@ func (e *command) run(ctx context.Context, cmd *exec.Cmd, stop context.CancelCau
 		return "", context.Cause(ctx)
 	case errors.As(err, &exit):
 		message := exit.Error()
-		if s := strings.TrimSpace(string(stderr)); s != "" {
+		if s := strings.TrimSpace(ending(c.Hide(string(stderr)), 2<<10)); s != "" {
 			message += ": " + s
 		}
 		return "", errors.New(message)
@@ -211,14 +212,23 @@ func (c *capped) Write(p []byte) (int, error) {
 	return c.kept.Write(p)
 }
 
-// tail keeps the end of what is written.
+// tail keeps the end of what is written, and more of it than is told: a secret that is cut must not be a part of that.
 type tail []byte
 
 func (t *tail) Write(p []byte) (int, error) {
-	const most = 2 << 10
+	const most = 64 << 10
 	*t = append(*t, p...)
-	if len(*t) > most {
+	if len(*t) > 2*most {
 		*t = append([]byte(nil), (*t)[len(*t)-most:]...)
 	}
 	return len(p), nil
+}
+
+// ending is the end of a text, in whole characters, of at most so many bytes.
+func ending(s string, bytes int) string {
+	s = s[max(0, len(s)-bytes):]
+	for s != "" && !utf8.RuneStart(s[0]) {
+		s = s[1:]
+	}
+	return s
 }

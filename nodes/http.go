@@ -247,7 +247,7 @@ func send(req *http.Request, c *engine.Call) (string, error) {
 	case len(b) > maxReply:
 		return "", engine.Errorf(engine.Limit, "the answer is longer than %d MiB", maxReply>>20)
 	case resp.StatusCode >= 400:
-		return "", refused(resp.Status, strings.TrimSpace(string(b)))
+		return "", refused(resp.Status, strings.TrimSpace(c.Hide(string(b[:min(len(b), 64<<10)]))))
 	}
 	return string(b), nil
 }
