@@ -288,11 +288,18 @@ func (v *Visit) safely(f func() (any, error)) (out any, err *Error) {
 	if failed != nil {
 		return nil, v.failure(failed)
 	}
-	if value, failed = spec.Canonical(value); failed != nil {
+	value, failed = spec.CanonicalWithin(value, maxOutput)
+	switch {
+	case failed == spec.ErrTooLarge:
+		return nil, v.realm.refuse(v, fmt.Sprintf("its output is larger than %d MiB (keep less of it, or put it into a file and pass on the name)", maxOutput>>20))
+	case failed != nil:
 		return nil, v.run.arise(&Error{Kind: Internal, Message: "its output is no JSON value: " + failed.Error()})
 	}
 	return value, nil
 }
+
+// maxOutput is how many bytes the output of a node takes, about as JSON.
+const maxOutput = 16 << 20
 
 // failure is what a body's error means: where the visit was stopped, whatever it says is an echo of that, unless it is
 // the failure of a child that came before.

@@ -75,7 +75,7 @@ func (b *budget) text(v any) string {
 
 // json is a value as JSON, at the budget's cost: for the text and as much again while it is written.
 func (b *budget) json(v any) string {
-	c := canon{left: b.bytes / 2, depth: maxLevels, escape: true, full: errMemory}
+	c := canon{left: b.bytes / 2, each: valueSize, depth: maxLevels, escape: true, full: errMemory}
 	before := c.left
 	v, err := c.value(v)
 	if err != nil {

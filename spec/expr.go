@@ -173,7 +173,7 @@ func (x *Expr) eval(env Env) (any, error) {
 
 // bounded makes a value canonical that is not larger than a value may be.
 func bounded(v any) (any, error) {
-	c := canon{left: maxResult, depth: maxLevels, full: errResult}
+	c := canon{left: maxResult, each: valueSize, depth: maxLevels, full: errResult}
 	return c.value(v)
 }
 

@@ -55,7 +55,7 @@ func brief(v any) string {
 	if s, ok := v.(string); ok {
 		return quote(s)
 	}
-	c := canon{left: briefSize, depth: maxLevels, full: errMemory}
+	c := canon{left: briefSize, each: valueSize, depth: maxLevels, full: errMemory}
 	value, err := c.value(v)
 	if err != nil {
 		return kindOf(v)

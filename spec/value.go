@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -24,16 +25,28 @@ func Canonical(v any) (any, error) {
 	return c.value(v)
 }
 
+// ErrTooLarge is the error of a value that takes more than it may.
+var ErrTooLarge = errors.New("the value is too large")
+
+// CanonicalWithin is [Canonical] for a value that takes at most so many bytes: about those of its JSON, which is not
+// written for that. A larger one is an [ErrTooLarge].
+func CanonicalWithin(v any, bytes int) (any, error) {
+	const each = 3 // a digit and a half with a comma, or quotes and a comma around a text
+	c := canon{left: int64(bytes) + each, each: each, depth: math.MaxInt, full: ErrTooLarge}
+	return c.value(v)
+}
+
 // canon makes values canonical, within bounds.
 type canon struct {
-	left   int64       // bytes that values may still take: valueSize each, and their texts and keys
-	depth  int         // levels that they may still nest
-	escape bool        // texts count as they are in JSON
-	full   *limitError // where nothing is left
+	left   int64 // bytes that values may still take, with their texts and keys
+	each   int64 // bytes for each value
+	depth  int   // levels that they may still nest
+	escape bool  // texts count as they are in JSON
+	full   error // where nothing is left
 }
 
 func (c *canon) value(whole any) (any, error) {
-	if c.left -= valueSize; c.left < 0 {
+	if c.left -= c.each; c.left < 0 {
 		return nil, c.full
 	}
 	switch v := whole.(type) {
@@ -72,7 +85,11 @@ func (c *canon) container(v any) (any, error) {
 }
 
 func (c *canon) text(s string) (string, error) {
-	c.left -= int64(len(s))
+	valid := s
+	if !utf8.ValidString(s) {
+		valid = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	c.left -= int64(max(len(s), len(valid)))
 	if c.escape {
 		for i := range len(s) {
 			switch {
@@ -86,10 +103,7 @@ func (c *canon) text(s string) (string, error) {
 	if c.left < 0 {
 		return "", c.full
 	}
-	if !utf8.ValidString(s) {
-		return strings.ToValidUTF8(s, "\uFFFD"), nil
-	}
-	return s, nil
+	return valid, nil
 }
 
 func canonicalFloat(f float64) (any, error) {
@@ -231,6 +245,9 @@ func (c *canon) other(v reflect.Value) (any, error) {
 	b, err := json.Marshal(v.Interface())
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a value that JSON has", v.Type())
+	}
+	if c.left -= int64(len(b)); c.left < 0 {
+		return nil, c.full
 	}
 	return ParseJSON(string(b))
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -160,6 +161,35 @@ func TestAsText(t *testing.T) {
 			t.Parallel()
 			if got := AsText(tt.in); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestCanonicalWithin counts about the bytes of JSON, of which a text alone takes what it is long.
+func TestCanonicalWithin(t *testing.T) {
+	const most = 1000
+	tests := map[string]struct {
+		fits, not any
+	}{
+		"a text":                {strings.Repeat("a", most), strings.Repeat("a", most+1)},
+		"a text no UTF-8":       {strings.Repeat("a\xff", most/4), strings.Repeat("a\xff", most/4+1)},
+		"texts":                 {slices.Repeat([]any{"a"}, most/4), slices.Repeat([]any{"a"}, most/4+1)},
+		"numbers":               {slices.Repeat([]any{int64(1)}, most/3), slices.Repeat([]any{int64(1)}, most/3+1)},
+		"keys":                  {map[string]any{strings.Repeat("k", most-3): nil}, map[string]any{strings.Repeat("k", most): nil}},
+		"nested":                {[]any{[]any{strings.Repeat("a", most-6)}}, []any{[]any{strings.Repeat("a", most)}}},
+		"lists of Go":           {make([]int, most/3), make([]int, most/3+1)},
+		"bytes":                 {make([]byte, most/4), make([]byte, most)},
+		"what JSON makes of it": {struct{ S string }{"a"}, struct{ S string }{strings.Repeat("a", most)}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := CanonicalWithin(tt.fits, most); err != nil {
+				t.Errorf("what fits: %v", err)
+			}
+			if _, err := CanonicalWithin(tt.not, most); err != ErrTooLarge {
+				t.Errorf("what does not: %v", err)
 			}
 		})
 	}
