@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
@@ -195,20 +196,30 @@ func (f *fanOut) waiting() string {
 	return f.node.Text("wait_for")
 }
 
-// failed lists every cause, in the order of the branches. Its kind is theirs where they agree.
+// maxCauses is how many causes a message lists; the rest are counted.
+const maxCauses = 100
+
+// failed lists the causes, in the order of the branches. Its kind is theirs where they agree.
 func (g *gathering) failed(format string, args ...any) error {
 	kinds := map[engine.ErrorKind]bool{}
-	message := fmt.Sprintf(format, args...)
-	separator := ": "
+	var causes []string
 	kind := engine.Fail
-	for _, i := range slices.Sorted(maps.Keys(g.causes)) {
+	for n, i := range slices.Sorted(maps.Keys(g.causes)) {
 		c := g.causes[i]
 		kind, kinds[c.Kind] = c.Kind, true
-		message += separator + c.Who() + ": " + c.Message
-		separator = "; "
+		if n < maxCauses {
+			causes = append(causes, c.Who()+": "+c.Message)
+		}
 	}
 	if len(kinds) > 1 {
 		kind = engine.Fail
+	}
+	message := fmt.Sprintf(format, args...)
+	if len(causes) > 0 {
+		message += ": " + strings.Join(causes, "; ")
+	}
+	if more := len(g.causes) - len(causes); more > 0 {
+		message += fmt.Sprintf("; and %d more", more)
 	}
 	return &engine.Error{Kind: kind, Message: message}
 }

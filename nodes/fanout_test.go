@@ -36,3 +36,14 @@ func TestFanOutNames(t *testing.T) {
 		})
 	}
 }
+
+// TestFanOutCauses lists the first failures, and counts the others.
+func TestFanOutCauses(t *testing.T) {
+	src := "limits: {max_steps: 1000}\nname: race\nfor_each: 1..150\ndo: {name: f, fail: no}\nwait_for: first"
+	got := try(t, graphOf(t, src), nil).said()
+	for _, want := range []string{"150 of 150 branches failed: f (item 0): no; f (item 1): no; ", "; f (item 99): no; and 50 more"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+	}
+}
