@@ -8,6 +8,11 @@ import (
 	"unicode/utf8"
 )
 
+// commands tells whether a terminal takes a character for more than itself.
+func commands(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+}
+
 // FuzzHarmless holds that a terminal gets nothing that hides, and the same wherever a text is cut.
 func FuzzHarmless(f *testing.F) {
 	f.Add([]byte("a\x1b[2J\u202e漢字\xe2\x80"), byte(1))
@@ -34,7 +39,7 @@ func FuzzHarmless(f *testing.F) {
 			t.Errorf("%q is not UTF-8", whole.String())
 		}
 		for _, r := range whole.String() {
-			if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			if r != '\n' && r != '\t' && commands(r) {
 				t.Errorf("%q holds %U", whole.String(), r)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
+	"unicode/utf8"
 
 	"github.com/clipperhouse/displaywidth"
 	"pgregory.net/rapid"
@@ -90,7 +90,7 @@ func TestPictureFits(t *testing.T) {
 			t.Fatalf("%d lines, want at most %d", len(lines), p.height)
 		}
 		for _, l := range lines {
-			if displaywidth.String(l) > max(3, p.width) || strings.ContainsFunc(l, unicode.IsControl) {
+			if displaywidth.String(l) > max(3, p.width) || !utf8.ValidString(l) || strings.ContainsFunc(l, commands) {
 				t.Fatalf("in %d columns %q", p.width, l)
 			}
 		}
