@@ -20,6 +20,7 @@ const (
 	slotSize  = 32  // bytes of an entry in a list, with the list's room to grow
 	mapSize   = 384 // bytes of a small map
 	readSize  = 64  // bytes of a text that are read in one step
+	loopSteps = 32  // that it takes to begin a loop within another, whose list may be empty
 )
 
 // budget is what is left to one evaluation of an expression. Its methods panic with a [*limitError] when nothing is:

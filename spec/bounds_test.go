@@ -49,6 +49,7 @@ var bombs = map[string]struct{ src, want string }{
 	"three loops":               {"sum(1..10000, sum(1..10000, sum(1..10000, #)))", "steps"},
 	"four loops":                {"all(1..10000, all(1..10000, all(1..10000, all(1..10000, # > 0))))", "steps"},
 	"three loops over values":   {"count(l, let a = #; count(l, let b = #; count(l, a + b == #) > 0) > 0)", "steps"},
+	"loops of nothing":          {"all(1..10000, all(1..10000, all(1..0, # > 0)))", "steps"},
 	"a loop of objects":         {"map(1..1000000, ({a: #}))", "more than"},
 	"a loop of lists":           {"map(1..1000000, [#, #])", "64 MiB"},
 	"a list of lists of lists":  {"reduce(1..1000000, [#acc], 1)", "64 MiB"},

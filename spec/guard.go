@@ -193,6 +193,7 @@ func (s *scale) Visit(n *ast.Node) {
 		s.bytes += slotSize
 	case *ast.PredicateNode:
 		s.weight = s.minus(s.inner[x])
+		s.steps += loopSteps
 	}
 }
 
