@@ -26,12 +26,12 @@ var builtinPrices []byte
 
 // Price is what a model takes, in US dollars for a million tokens, each of at least 0.
 type Price struct {
-	Input   float64
-	Output  float64
-	Cached  float64 // for the part of the input that the provider remembered; 0: as Input
-	Written float64 // for the part of the input that it will remember; 0: as Input
-	Above   int     // a request of more tokens of input
-	Long    *Price  // costs this, all of it; nil: no request does
+	Input   float64 `json:"input"`
+	Output  float64 `json:"output"`
+	Cached  float64 `json:"cached,omitempty"`  // for the part of the input that the provider remembered; 0: as Input
+	Written float64 `json:"written,omitempty"` // for the part of the input that it will remember; 0: as Input
+	Above   int     `json:"above,omitempty"`   // a request of more tokens of input
+	Long    *Price  `json:"long,omitempty"`    // costs this, all of it; nil: no request does
 }
 
 // Cost is an amount in picodollars, a millionth of a millionth of a US dollar, so that sums are exact in any order.
