@@ -3,7 +3,6 @@ package agents
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +22,6 @@ import (
 // TestRefusals is about answers that are errors, whether or not a stream was asked for.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	const page = "<html><body>Bad gateway</body></html>"
 	tests := map[string]struct {
 		answer http.HandlerFunc
 		want   string
@@ -32,7 +30,6 @@ func TestRefusals(t *testing.T) {
 			says(401, "application/json", `{"error":{"message":"Incorrect API key provided: `+secret+`.","type":"invalid_request_error","code":"invalid_api_key"}}`, "X-Request-Id", "req_7"),
 			"auth: Incorrect API key provided: ***. (status 401), request req_7",
 		},
-		"403": {says(403, "application/json", `{"error":{"message":"not in your country"}}`), "auth: not in your country (status 403)"},
 		"404": {says(404, "application/json", `{"error":{"message":"the model gpt-test does not exist","code":"model_not_found"}}`), "bad_request: the model gpt-test does not exist (status 404)"},
 		"400 of Gemini": {
 			says(400, "application/json", `[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]`),
@@ -43,11 +40,6 @@ func TestRefusals(t *testing.T) {
 			says(422, "application/json", `{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted"}]},"type":"invalid_request_error"}`),
 			"bad_request: Extra inputs are not permitted (status 422)",
 		},
-		"408": {says(408, "text/plain", "too slow"), "timeout: too slow (status 408)"},
-		"429 with seconds": {
-			says(429, "application/json", `{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}`, "Retry-After", "7"),
-			"rate_limit: slow down (status 429), after 7s",
-		},
 		"429 with milliseconds": {
 			says(429, "application/json", `{"error":{"message":"slow down"}}`, "Retry-After", "7", "Retry-After-Ms", "6250"),
 			"rate_limit: slow down (status 429), after 6.25s",
@@ -57,8 +49,6 @@ func TestRefusals(t *testing.T) {
 			"bad_request: You exceeded your current quota (status 429)",
 		},
 		"400 in other words": {says(400, "application/json", `{"errors":["x"]}`), `bad_request: {"errors":["x"]} (status 400)`},
-		"500":                {says(500, "application/json", `{"error":{"message":"boom"}}`), "server: boom (status 500)"},
-		"502 with a page":    {says(502, "text/html", page), "server: bad gateway (status 502)"},
 		"529 with nothing":   {says(529, "application/json", ``), "server: no reason given (status 529)"},
 		"503 of a proxy":     {says(503, "text/plain", "upstream connect error\x1b[31m\n reset "), "server: upstream connect error [31m reset (status 503)"},
 		"204":                {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "model: no content (status 204)"},
@@ -103,21 +93,15 @@ func TestNoAnswer(t *testing.T) {
 		"a page for a stream":         {says(200, "text/html; charset=utf-8", page), true, "model: the answer is no event stream but text/html: <!DOCTYPE html> <p>Sign in to your hotel's network, ***</p>"},
 		"text for a stream":           {says(200, "text/plain", "ok"), true, "model: the answer is no event stream but text/plain: ok"},
 		"an error for a stream":       {says(200, "application/json", `{"error":{"message":"full","type":"server_error"}}`), true, "server: full"},
-		"a page":                      {says(200, "text/html", page), false, "model: the answer is no chat completion but <!DOCTYPE html> <p>Sign in to your hotel's network, ***</p>"},
 		"nothing":                     {says(200, "application/json", ""), false, "model: the answer is no chat completion but nothing"},
 		"no choices":                  {says(200, "application/json", `{"choices":[]}`), false, `model: the answer has no choices: {"choices":[]}`},
-		"a null choice":               {says(200, "application/json", `{"choices":[null]}`), false, `model: the answer has no choices: {"choices":[null]}`},
 		"a stream":                    {streams(`{"choices":[]}`), false, `model: the answer is no chat completion but data: {"choices":[]}, request req_1`},
-		"more than is read":           {says(200, "application/json", strings.Repeat(" ", maxReply+1)), false, "model: the answer is too large"},
-		"more than is read, packed":   {packed(strings.Repeat(" ", maxReply+1)), false, "model: the answer is too large"},
 		"more than is read, refused":  {says(500, "text/plain", strings.Repeat("x", maxReply+1)), false, "server: " + strings.Repeat("x", maxQuote-1) + "… (status 500)"},
 		"packed as nobody asked":      {says(200, "application/json", "\x1f\x8b", "Content-Encoding", "gzip, gzip"), false, "model: the answer is packed as gzip, gzip, which nobody asked for"},
 		"packed, and a stream":        {says(200, "text/event-stream", "\x1f\x8b", "Content-Encoding", "br"), true, "model: the answer is packed as br, which nobody asked for"},
 		"packed, and refused":         {says(500, "text/plain", "\x1f\x8b", "Content-Encoding", "zstd"), false, "server: internal server error (status 500)"},
 		"not packed, as it says":      {says(200, "application/json", "x", "Content-Encoding", "identity"), false, "model: the answer is no chat completion but x"},
 		"no finish reason":            {streams(`{"choices":[{"delta":{"content":"half an"}}]}`, `[DONE]`), true, "network: the answer broke off: its stream ended before the model did, request req_1"},
-		"less than announced":         {says(200, "application/json", "{", "Content-Length", "100"), false, "network: the answer broke off: unexpected EOF"},
-		"less than announced of it":   {says(200, "text/event-stream", wire(`{"choices":[{"delta":{"content":"o"}}]}`), "Content-Length", "100"), true, "network: the answer broke off: unexpected EOF"},
 		"a connection that is closed": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, "network: cannot reach HOST: EOF"},
 	}
 	for name, tt := range tests {
@@ -136,16 +120,6 @@ func TestNoAnswer(t *testing.T) {
 				t.Errorf("asked %d times", n)
 			}
 		})
-	}
-}
-
-// packed answers with a body that is small on the wire.
-func packed(body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-		io.WriteString(z, body)
-		z.Close()
 	}
 }
 
