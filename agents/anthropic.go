@@ -115,7 +115,8 @@ func (c *claude) request(fields map[string]any) error {
 	return nil
 }
 
-// settings are the parameters of a question. There is none for a seed.
+// settings are the parameters of a question. There is none for a seed, and models after Claude 4.6 refuse temperature and
+// top_p: the newest client has no names for them.
 func (c *claude) settings(fields map[string]any) {
 	q := c.question
 	limit := cmp.Or(q.MaxTokens, defaultMaxTokens)
