@@ -1,4 +1,4 @@
-// Package agents answers prompts: through models of providers, by the openai client of langchaingo, and through a mock.
+// Package agents answers prompts: through models of providers, by langchaingo's clients, and through a mock.
 // It classifies errors and never retries; it brings answers into the shape that was asked for. It knows nothing of
 // pipelines, graphs or events.
 package agents

@@ -13,7 +13,8 @@ import (
 	"github.com/tmc/langchaingo/llms/openai"
 )
 
-// completion is the dialect of OpenAI's chat completions, https://platform.openai.com/docs/api-reference/chat, and what an answer says that langchaingo does not tell.
+// completion is the dialect of OpenAI's chat completions, https://platform.openai.com/docs/api-reference/chat, and what an
+// answer says that langchaingo does not tell.
 type completion struct {
 	outcome
 	provider Provider
@@ -36,8 +37,28 @@ type choice struct {
 }
 
 type said struct {
-	Content string `json:"content"`
-	Refusal string `json:"refusal"`
+	Content content `json:"content"`
+	Refusal string  `json:"refusal"`
+}
+
+// content is a text. Mistral's models that think send a list of parts, thoughts and texts.
+type content string
+
+func (c *content) UnmarshalJSON(data []byte) error {
+	if data[0] != '[' {
+		return json.Unmarshal(data, (*string)(c))
+	}
+	var parts []struct{ Type, Text string }
+	if err := json.Unmarshal(data, &parts); err != nil {
+		return err
+	}
+	*c = ""
+	for _, part := range parts {
+		if part.Type == "text" {
+			*c += content(part.Text)
+		}
+	}
+	return nil
 }
 
 type tokens struct {
@@ -130,7 +151,7 @@ func (c *completion) whole(body []byte) (string, error) {
 		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer has no choices: %s", body)}
 	}
 	c.finish, c.refusal = first.FinishReason, first.Message.Refusal
-	return first.Message.Content, nil
+	return string(first.Message.Content), nil
 }
 
 func (c *completion) event(e event) (string, error) {
@@ -152,7 +173,7 @@ func (c *completion) event(e event) (string, error) {
 	if len(c.refusal) < maxError {
 		c.refusal += first.Delta.Refusal
 	}
-	return first.Delta.Content, nil
+	return string(first.Delta.Content), nil
 }
 
 // end is one only where the model said why it stopped. A server's own mark is not enough: some send it behind what broke

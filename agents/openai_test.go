@@ -125,6 +125,10 @@ func TestAnswerWhole(t *testing.T) {
 			`{"choices":[{"message":{"content":"Hello"}}],"usage":"free"}`,
 			"Hello", Usage{Calls: 1},
 		},
+		"parts, thoughts among them": {
+			`{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]},{"type":"text","text":"Hel"},{"type":"text","text":"lo"}]}}]}`,
+			"Hello", Usage{Calls: 1},
+		},
 		"a null choice, and one too many": {
 			`{"choices":[null,{"message":{"content":"Hello"},"finish_reason":"stop"},{"index":1,"message":{"content":"x"}}]}`,
 			"Hello", Usage{Calls: 1},
