@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -224,5 +227,23 @@ func TestProviders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPage holds what docs/agents.md says of schemas.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "agents.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[format]string{
+		byWord: "in words", jsonObject: "in words, as any JSON object", toldSchema: "in the request and in words", jsonSchema: "in the request",
+	}
+	for _, p := range Providers() {
+		row := regexp.MustCompile("(?m)^\\| `" + p.Name + "` .* \\| (.*) \\|$").FindSubmatch(page)
+		if row == nil || string(row[1]) != told[p.format] {
+			t.Errorf("%s: the page says %s, the table %s", p.Name, row, told[p.format])
+		}
 	}
 }
