@@ -27,7 +27,7 @@ func pipelines(most risk, nodes int) *rapid.Generator[*pipeline] {
 		d := &drawer{T: t, left: nodes}
 		p := &pipeline{root: d.file("p", mostDepth, most), input: one[any](d, "in", nil, 7, []any{"x", 2}, object{"a": "b"})}
 		if d.chance(4) {
-			p.slots = d.number(1, 3)
+			p.param = d.tag()
 		}
 		p.root.segment = ""
 		return p
@@ -35,13 +35,15 @@ func pipelines(most risk, nodes int) *rapid.Generator[*pipeline] {
 }
 
 // mostDepth is how deep containers stand within each other. The outermost node is one.
-const mostDepth = 4
+const mostDepth = 6
 
 // drawer draws the nodes of a pipeline and of the files that it includes.
 type drawer struct {
 	*rapid.T
-	left  int // nodes that may still be drawn
-	named int // names given
+	left   int  // nodes that may still be drawn
+	named  int  // names given
+	last   bool // drawing what runs finally
+	header *header
 }
 
 // chance is true in about so many of sixteen draws.
@@ -58,23 +60,60 @@ func (d *drawer) name() string {
 	return fmt.Sprintf("n%03d", d.named)
 }
 
-// file draws a file's root, which is called as the file is.
+// file draws a file, whose root is called as the file is.
 func (d *drawer) file(name string, depth int, most risk) *node {
+	outer := d.header
+	h := &header{limits: object{"max_steps": 100_000, "max_visits_per_node": 1000}}
+	d.header = h
+	d.heading(name)
 	root := d.node(depth, most)
-	root.name, root.segment = name, name
-	root.place()
-	s := scope{values: []string{"prev", "input"}}
-	if name != "p" {
-		s.values = append(s.values, "params.k")
+	root.name, root.segment, root.header = name, name, h
+	if d.chance(5) {
+		h.output = &pending
 	}
-	d.fill(root, s)
+	if !d.last && d.chance(5) {
+		d.last = true
+		h.finally = d.node(one(d, 0, 1), min(most, orderly))
+		if h.finally.name != "" {
+			h.finally.name = "last" + h.finally.name
+		}
+		d.last = false
+	}
+	root.place()
+	d.top(root)
+	d.header = outer
 	return root
+}
+
+// heading draws what stands at the top of a file before its root.
+func (d *drawer) heading(name string) {
+	h := d.header
+	if d.chance(4) {
+		h.limits["max_concurrency"] = d.number(1, 3)
+	}
+	for i := range one(d, 0, 1, 2) {
+		a := &node{name: fmt.Sprintf("agent%d", i)}
+		d.mocked(a)
+		h.agents = append(h.agents, a)
+		if d.chance(4) {
+			a.attempts = one(d, -1, 2, 4)
+		}
+	}
+	if d.chance(3) {
+		h.attempts = one(d, -1, 2, 4)
+	}
+	if d.chance(3) {
+		h.patience = "1000h"
+	}
 }
 
 // node draws a node of some depth that has at most some risk.
 func (d *drawer) node(depth int, most risk) *node {
 	d.left--
-	n := &node{timeout: d.chance(1)}
+	n := &node{risk: most}
+	if d.chance(1) {
+		n.timeout = "1000h"
+	}
 	if d.chance(9) {
 		n.name = d.name()
 	}
@@ -111,14 +150,8 @@ func (d *drawer) leaf(n *node, _ int, most risk) {
 	if d.chance(4) {
 		n.attempts = one(d, -1, 1, 2, 4)
 	}
-	switch {
-	case !d.fails(most):
-	case d.chance(8):
-		n.kind, n.value = "fail", &pending
-		return
-	default:
-		n.fails, n.failure = d.number(1, 4), one(d, "server", "rate_limit", "timeout", "network", "auth", "bad_request")
-		d.agent(n)
+	if d.fails(most) {
+		d.failing(n)
 		return
 	}
 	switch one(d, "set", "wait", "agent", "agent") {
@@ -131,10 +164,47 @@ func (d *drawer) leaf(n *node, _ int, most risk) {
 	}
 }
 
+// failing draws a leaf that fails.
+func (d *drawer) failing(n *node) {
+	switch one(d, "fail", "fail", "agent", "agent", "late wait", "late agent", "set") {
+	case "fail":
+		n.kind, n.value = "fail", &pending
+	case "agent":
+		d.agent(n)
+		n.bare, n.mends, n.fails, n.failure = false, false, d.number(4, 5), one(d, "server", "rate_limit", "timeout", "network", "auth", "bad_request")
+	case "late wait":
+		n.kind, n.milliseconds, n.strikes = "wait", d.number(10, 30), true
+	case "late agent":
+		d.agent(n)
+		n.bare, n.milliseconds, n.strikes = false, d.number(10, 30), true
+	case "set":
+		n.kind, n.value = "set", &breaking
+	}
+	if n.strikes {
+		n.timeout = milliseconds(d.number(1, 5))
+	}
+}
+
 func (d *drawer) agent(n *node) {
-	n.kind, n.milliseconds, n.schema = "agent", d.number(0, 30), d.chance(4)
+	n.kind = "agent"
 	if d.chance(10) {
 		n.value = &pending
+	}
+	d.mocked(n)
+	if len(d.header.agents) > 0 && d.chance(6) {
+		n.uses, n.bare = one(d, d.header.agents...), d.chance(8)
+		n.schema = n.schema && !n.bare
+	}
+}
+
+// mocked draws how an agent answers; the replies come later.
+func (d *drawer) mocked(n *node) {
+	n.milliseconds, n.schema = d.number(0, 30), d.chance(4)
+	if d.chance(3) {
+		n.jitter = d.number(1, 20)
+	}
+	if d.chance(3) {
+		n.mends, n.fails, n.failure = true, d.number(1, 2), one(d, "server", "rate_limit", "timeout", "network")
 	}
 }
 
@@ -154,12 +224,20 @@ func (d *drawer) chain(n *node, depth int, most risk) {
 func (d *drawer) parallel(n *node, depth int, most risk) {
 	n.kind = "parallel"
 	n.nodes = d.nodes(2, 4, depth, d.fan(n, most))
+	if n.waitFor != nil && most == safe {
+		for _, c := range n.nodes { // none is missing
+			c.when = nil
+		}
+	}
 }
 
 func (d *drawer) forEach(n *node, depth int, most risk) {
 	n.kind, n.value, n.inOrder = "for_each", &pending, d.chance(5)
 	if d.chance(4) {
 		n.batch = d.number(1, 2)
+	}
+	if d.chance(4) {
+		n.as = "each"
 	}
 	n.nodes = d.nodes(1, 1, depth, d.fan(n, most))
 }
@@ -172,10 +250,24 @@ func (d *drawer) fan(n *node, most risk) risk {
 	if !n.inOrder && d.chance(6) {
 		n.atOnce = d.number(1, 3)
 	}
+	alone := n.inOrder || n.atOnce == 1
 	switch {
 	case n.continues:
+		if d.chance(6) {
+			n.bears = new(int)
+			*n.bears = d.number(0, 2)
+			if n.risk == safe || n.risk == orderly && !alone {
+				*n.bears = 4 // as many as there may be
+			}
+		}
 		return orderly
-	case most == orderly && !n.inOrder && n.atOnce != 1:
+	case d.chance(3) && (n.kind == "parallel" || most != safe):
+		n.waitFor = one[any](d, "first", "majority", 1, 2)
+		if !n.inOrder {
+			n.atOnce = 1
+		}
+		return min(most, orderly)
+	case most == orderly && !alone:
 		return safe
 	}
 	return most

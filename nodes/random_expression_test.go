@@ -21,8 +21,22 @@ func (x expression) MarshalJSON() ([]byte, error) { return json.Marshal(x.source
 // pending stands where an expression will be drawn.
 var pending = expression{"nil", func(*scene) any { return nil }}
 
+// breaking stands where an expression will be drawn that has no value.
+var breaking = expression{"nil", func(*scene) any { return broken }}
+
 func constant(v any) expression {
 	return expression{asJSON(v), func(*scene) any { return v }}
+}
+
+// environ is what files know of the environment.
+var environ = object{"E": "ë"}
+
+// broken is the value of an expression that has none.
+var broken = &struct{ string }{"broken"}
+
+// beyond fails: it reads behind the end of a list.
+func beyond(x expression) expression {
+	return expression{fmt.Sprintf("[0][%s < 0 ? 0 : 1]", length(x).source), func(*scene) any { return broken }}
 }
 
 // read is a name, or a field of one as in error.kind.
@@ -157,7 +171,8 @@ type scene struct {
 }
 
 func (s *scene) read(name string) any {
-	for _, known := range []object{s.locals, s.v.locals, {"prev": s.prev, "input": s.v.input, "params": s.v.params}} {
+	file := object{"prev": s.prev, "input": s.v.input, "params": s.v.params, "env": environ, "run": object{"key": "r:" + s.v.turn()}}
+	for _, known := range []object{s.locals, s.v.locals, file} {
 		if value, ok := known[name]; ok {
 			return value
 		}

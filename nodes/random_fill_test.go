@@ -38,12 +38,23 @@ func (d *drawer) fill(n *node, s scope) {
 	inner := s
 	switch n.kind {
 	case "set":
-		n.value = d.value(s)
-	case "fail", "flow":
+		if n.value == &breaking {
+			x := beyond(d.read(s))
+			n.value = &x
+		} else {
+			n.value = d.value(s)
+		}
+	case "fail", "flow", "exec", "http":
 		d.fillIf(&n.value, d.template, s)
 	case "agent":
 		d.fillIf(&n.value, d.template, s)
-		d.replies(n, s)
+		if !n.bare {
+			d.replies(n, s)
+		}
+		if m := n.mock(); m.mends {
+			tries, _ := n.tries()
+			m.fails = min(m.fails, tries-1)
+		}
 	case "chain":
 		d.sequence(n.nodes, s)
 	case "parallel":
@@ -59,7 +70,7 @@ func (d *drawer) fill(n *node, s scope) {
 		}
 	case "for_each":
 		n.value = d.list(s)
-		inner = s.with("item", "index")
+		inner = s.with(n.item(), "index")
 		if n.inOrder {
 			inner = inner.with("done")
 		}
@@ -84,6 +95,25 @@ func (d *drawer) fill(n *node, s scope) {
 	d.fillIf(&n.merge, d.merge, inner.with("results", "errors"))
 	if n.catch != nil {
 		d.fill(n.catch, s.after(n.within()...).with("error.kind", "error.message", "error.node"))
+	}
+}
+
+// top draws the expressions of a file.
+func (d *drawer) top(root *node) {
+	s := scope{values: []string{"prev", "input", "params.k", "env.E"}}
+	for _, a := range root.agents {
+		d.fillIf(&a.value, d.template, s)
+		d.replies(a, s)
+	}
+	s = s.with("run.key")
+	d.fill(root, s)
+	s = s.after(root.within()...)
+	if root.catch != nil {
+		s = s.after(root.catch.readable()...)
+	}
+	d.fillIf(&root.output, d.code, s)
+	if root.finally != nil {
+		d.fill(root.finally, s.with("status", "error"))
 	}
 }
 
@@ -224,7 +254,7 @@ func (d *drawer) merge(s scope) *expression {
 // replies draws what a mock answers; after what does not fit the schema, what does.
 func (d *drawer) replies(n *node, s scope) {
 	s = s.with("prompt", "call")
-	if !n.schema {
+	if !n.shaped() {
 		for range d.number(0, 3) {
 			n.replies = append(n.replies, *d.template(s))
 		}

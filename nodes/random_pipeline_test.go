@@ -1,8 +1,10 @@
 package nodes_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +14,17 @@ import (
 type pipeline struct {
 	root  *node
 	input any
-	slots int // limits.max_concurrency, or 0
+	param any // the param k, or nil: its default
+}
+
+// header is what stands at the top of a file.
+type header struct {
+	agents   []*node
+	attempts int         // defaults: retry, as of a leaf
+	patience string      // defaults: timeout, or empty
+	output   *expression // or nil
+	finally  *node       // or nil
+	limits   object
 }
 
 // node is a node of any kind, with those fields set that its kind has.
@@ -20,9 +32,11 @@ type node struct {
 	kind      string
 	name      string      // empty: none
 	when      *expression // nil: none
-	timeout   bool        // one that never strikes
+	timeout   string      // empty: none
 	continues bool        // on_error: continue
 	catch     *node       // or nil
+	risk      risk        // of the node as those around it see it
+	*header               // of a file's root
 
 	nodes []*node     // of containers, in the order written; of a route its cases, of a flow the other file's root
 	value *expression // of set, fail, for_each and route; of a flow its param, of an agent its prompt, or nil
@@ -33,15 +47,25 @@ type node struct {
 	schema       bool         // of an agent: output_schema {n: integer, s: string}
 	fails        int          // of an agent: that many attempts
 	failure      string       // of an agent: how
+	mends        bool         // of an agent: it fails less often than it tries
+	strikes      bool         // of a leaf: its timeout ends it each time
+	jitter       int          // of an agent, in milliseconds
+	uses         *node        // of an agent: that of the header, or nil
+	bare         bool         // of an agent: only the header says what it answers
 
 	merge   *expression // of parallel and for_each, or nil
 	atOnce  int         // of those: max_concurrency, or 0
+	waitFor any         // of those, or nil
+	bears   *int        // of those: max_failures, or nil
 	batch   int         // of for_each, or 0
 	inOrder bool        // of for_each
+	as      string      // of for_each; empty: item
 
 	until, while *expression // of a loop, or nil
 	most         int         // of a loop: max_iterations, or 0
 	lenient      bool        // of a loop: on_limit: continue
+
+	address string // of http
 
 	keys       []string // of a route's cases
 	strays     bool     // of a route: its key may be none of them
@@ -103,7 +127,67 @@ func (n *node) place() {
 		}
 		c.place()
 	}
+	if n.header != nil && n.finally != nil {
+		n.finally.up, n.finally.segment = n, cmp.Or(n.finally.name, "finally")
+		n.finally.place()
+	}
 }
+
+// path names the node, the same in every visit.
+func (n *node) path() string {
+	if n.up == nil {
+		return "/"
+	}
+	return strings.TrimSuffix(n.up.path(), "/") + "/" + n.segment
+}
+
+// file is the root of the node's file.
+func (n *node) file() *node {
+	for n.header == nil {
+		n = n.up
+	}
+	return n
+}
+
+// mock is where it stands what an agent answers.
+func (n *node) mock() *node {
+	if n.bare {
+		return n.uses
+	}
+	return n
+}
+
+// shaped tells whether an agent has an output_schema.
+func (n *node) shaped() bool { return n.schema || n.uses != nil && n.uses.schema }
+
+// tries are the attempts that a leaf makes at most, and whether that is written.
+func (n *node) tries() (most int, written bool) {
+	most = 1
+	if n.kind == "agent" {
+		most = 3
+	}
+	places := []int{n.file().header.attempts, n.attempts}
+	if n.uses != nil {
+		places = []int{n.file().header.attempts, n.uses.attempts, n.attempts}
+	}
+	for _, attempts := range places {
+		if attempts != 0 {
+			most, written = max(attempts, 1), attempts > 0
+		}
+	}
+	return most, written
+}
+
+// isFan tells whether the node runs branches or items.
+func (n *node) isFan() bool { return n.kind == "parallel" || n.kind == "for_each" }
+
+// isLeaf tells whether an execution of the node is a step.
+func (n *node) isLeaf() bool {
+	return slices.Contains([]string{"agent", "set", "wait", "fail", "exec", "http"}, n.kind)
+}
+
+// item is what a for_each calls its item.
+func (n *node) item() string { return cmp.Or(n.as, "item") }
 
 // namesBelow are the names of the nodes below; those of an included file are its own.
 func (n *node) namesBelow() []string {
@@ -155,25 +239,23 @@ type object = map[string]any
 
 // files are the texts of the pipeline's file and of those that it includes, by name.
 func (p *pipeline) files() map[string]string {
-	root := p.root.yaml()
-	limits := object{"max_steps": 100_000, "max_visits_per_node": 1000}
-	if p.slots > 0 {
-		limits["max_concurrency"] = p.slots
-	}
-	root["limits"] = limits
-	files := map[string]string{"p": indented(root)}
-	p.root.included(files)
+	files := map[string]string{}
+	p.root.each(func(n *node) {
+		if n.header != nil {
+			files[n.name] = indented(n.yaml())
+		}
+	})
 	return files
 }
 
-func (n *node) included(files map[string]string) {
-	if n.kind == "flow" {
-		other := n.nodes[0].yaml()
-		other["params"] = object{"k": object{"default": "unset"}}
-		files[n.nodes[0].name] = indented(other)
-	}
+// each calls f for the node and all below it, those of the files that it includes among them.
+func (n *node) each(f func(*node)) {
+	f(n)
 	for _, c := range n.below() {
-		c.included(files)
+		c.each(f)
+	}
+	if n.header != nil && n.finally != nil {
+		n.finally.each(f)
 	}
 }
 
@@ -206,16 +288,43 @@ func (n *node) yaml() object {
 	m := n.body()
 	put(m, "name", n.name != "" && !n.isStation(), n.name)
 	put(m, "when", n.when != nil, n.when)
-	put(m, "timeout", n.timeout, "1000h")
+	put(m, "timeout", n.timeout != "", n.timeout)
 	put(m, "on_error", n.continues, "continue")
-	put(m, "retry", n.attempts < 0, false)
-	put(m, "retry", n.attempts > 0, object{"max_attempts": n.attempts, "delay": "1ms"})
+	putRetry(m, n.attempts)
 	put(m, "merge", n.merge != nil, n.merge)
 	put(m, "max_concurrency", n.atOnce > 0, n.atOnce)
+	put(m, "wait_for", n.waitFor != nil, n.waitFor)
+	put(m, "max_failures", n.bears != nil, n.bears)
 	if n.catch != nil {
 		m["catch"] = n.catch.yaml()
 	}
+	if n.header != nil {
+		n.header.put(m)
+	}
 	return m
+}
+
+// put sets a file's keys that are no node's.
+func (h *header) put(m object) {
+	m["params"], m["env"], m["limits"] = object{"k": object{"default": "unset"}}, []string{"E"}, h.limits
+	agents := object{}
+	for _, a := range h.agents {
+		agents[a.name] = a.settings()
+	}
+	put(m, "agents", len(agents) > 0, agents)
+	defaults := object{"model": "mock"}
+	put(defaults, "timeout", h.patience != "", h.patience)
+	putRetry(defaults, h.attempts)
+	m["defaults"] = defaults
+	put(m, "output", h.output != nil, h.output)
+	if h.finally != nil {
+		m["finally"] = h.finally.yaml()
+	}
+}
+
+func putRetry(m object, attempts int) {
+	put(m, "retry", attempts < 0, false)
+	put(m, "retry", attempts > 0, object{"max_attempts": attempts, "delay": "1ms"})
 }
 
 // body is what only the kind has.
@@ -227,8 +336,17 @@ func (n *node) body() object {
 	case "wait":
 		m["wait"] = milliseconds(n.milliseconds)
 	case "agent":
-		m["agent"] = n.settings()
+		switch {
+		case n.bare:
+			m["agent"] = n.uses.name
+		default:
+			m["agent"] = n.settings()
+		}
 		put(m, "prompt", n.value != nil, n.value)
+	case "exec":
+		m["exec"] = []any{"printf", "%s", n.value}
+	case "http":
+		m["http"], m["body"] = n.address, n.value
 	case "chain", "parallel", "loop":
 		m[n.kind] = yamlOf(n.nodes)
 		put(m, "until", n.until != nil, n.until)
@@ -239,6 +357,7 @@ func (n *node) body() object {
 		m["for_each"], m["do"] = n.value, n.nodes[0].yaml()
 		put(m, "batch", n.batch > 0, n.batch)
 		put(m, "in_order", n.inOrder, true)
+		put(m, "as", n.as != "", n.as)
 	case "route":
 		cases := object{}
 		for i, c := range n.nodes {
@@ -270,15 +389,23 @@ func (n *node) body() object {
 
 func (n *node) settings() object {
 	mock := object{"latency": milliseconds(n.milliseconds)}
+	put(mock, "jitter", n.jitter > 0, milliseconds(n.jitter))
 	if n.replies != nil {
 		mock["reply"] = n.replies
 	}
 	if n.fails > 0 {
 		mock["fail"], mock["error"] = n.fails, n.failure
 	}
-	m := object{"model": "mock", "mock": mock}
+	m := object{"mock": mock}
+	if n.uses != nil {
+		m["use"] = n.uses.name
+	}
 	if n.schema {
 		m["output_schema"] = object{"n": "integer", "s": "string"}
+	}
+	if n.kind == "" { // of a header
+		put(m, "prompt", n.value != nil, n.value)
+		putRetry(m, n.attempts)
 	}
 	return m
 }
@@ -300,7 +427,9 @@ func (n *node) next(i int) any {
 }
 
 // isStation tells whether the node is one of a graph, whose key is its name.
-func (n *node) isStation() bool { return n.up != nil && n.up.kind == "graph" && n != n.up.catch }
+func (n *node) isStation() bool {
+	return n.up != nil && n.up.kind == "graph" && slices.Contains(n.up.nodes, n)
+}
 
 func yamlOf(nodes []*node) []object {
 	var list []object

@@ -19,12 +19,25 @@ type account struct {
 	failed  []failure         // with one of them the run ends; none: it completes
 	told    map[string]string // how every turn ended, in the words of completed, failed and skipped
 	leaves  map[string]bool   // the turns that are steps
+	forgave int               // failures that the run goes on past
+	calls   int               // of models
 	most    int               // steps that are not too many
 	tooLong bool              // there are more, or values are long, and it was not worked out to its end
 }
 
 // failure is why a node failed.
-type failure struct{ kind, message, node string }
+type failure struct {
+	kind, message, node string
+	item                int // within which it ran, or none
+}
+
+// who is the node, with the item that it stands for.
+func (f failure) who() string {
+	if f.item == none {
+		return f.node
+	}
+	return fmt.Sprintf("%s (item %d)", f.node, f.item)
+}
 
 func (f failure) value() any { return object{"kind": f.kind, "message": f.message, "node": f.node} }
 
@@ -51,13 +64,14 @@ func (o ending) result() any {
 
 func succeeded(value any) ending            { return ending{value: value} }
 func failing(f ...failure) ending           { return ending{failed: f} }
-func (v *visit) fail(kind, m string) ending { return failing(failure{kind, m, v.label()}) }
+func (v *visit) fail(kind, m string) ending { return failing(failure{kind, m, v.label(), v.nearest()}) }
 
 // reference gives an account of a run.
 func reference(p *pipeline, most int) *account {
 	a := &account{most: most, told: map[string]string{}, leaves: map[string]bool{}}
 	root := &visit{account: a, node: p.root, item: none, count: 1, names: newNames(), input: p.input, prev: p.input}
-	o := root.enter()
+	root.params = object{"k": cmp.Or[any](p.param, "unset")}
+	o := root.file()
 	a.output, a.failed = o.value, o.failed
 	return a
 }
@@ -93,12 +107,14 @@ func (v *visit) begin(n *node, prev any, more object) *visit {
 		input: v.input, params: v.params, prev: prev}
 }
 
-// path names the node, the same in every visit.
-func (v *visit) path() string {
-	if v.up == nil {
-		return "/"
+// nearest is the number of the item within which the visit runs.
+func (v *visit) nearest() int {
+	for ; v != nil; v = v.up {
+		if v.item != none {
+			return v.item
+		}
 	}
-	return strings.TrimSuffix(v.up.path(), "/") + "/" + v.node.segment
+	return none
 }
 
 // turn names the visit.
@@ -122,7 +138,7 @@ func (v *visit) label() string {
 	if v.node.name != "" {
 		return v.node.name
 	}
-	return v.path()
+	return v.node.path()
 }
 
 func (v *visit) eval(x *expression, prev any, more object) any {
@@ -130,6 +146,29 @@ func (v *visit) eval(x *expression, prev any, more object) any {
 }
 
 func (v *visit) test(x *expression, prev any, more object) bool { return v.eval(x, prev, more).(bool) }
+
+// file runs a file whose root the visit is: the root, then what gives its output, then what runs finally.
+func (v *visit) file() ending {
+	o := v.enter()
+	o.skipped = false
+	if len(o.failed) == 0 && v.node.output != nil {
+		o.value = v.eval(v.node.output, o.value, nil)
+	}
+	if v.node.finally == nil {
+		return o
+	}
+	status, why, prev := "completed", any(nil), o.value
+	if len(o.failed) > 0 {
+		status, why, prev = "failed", o.failed[0].value(), nil
+	}
+	before := len(v.leaves)
+	last := v.begin(v.node.finally, prev, object{"status": status, "error": why}).enter()
+	v.tooLong = v.tooLong || len(v.leaves)-before > 10
+	if len(o.failed) == 0 {
+		o.failed = last.failed
+	}
+	return o
+}
 
 // enter runs the visit and notes how it ended.
 func (v *visit) enter() ending {
@@ -143,10 +182,12 @@ func (v *visit) enter() ending {
 	}
 	o := v.perform()
 	var caught any
-	if len(o.failed) > 0 && (n.continues || n.catch != nil) { // only what fails in one way is absorbed
+	continues := n.continues && !n.isFan()
+	if len(o.failed) > 0 && (continues || n.catch != nil) { // only what fails in one way is absorbed
 		f := o.failed[0]
 		caught = f.value()
-		if n.catch == nil {
+		if continues {
+			v.forgave++
 			v.settle("failed", nil, caught, failed(f))
 			return succeeded(nil)
 		}
@@ -193,28 +234,51 @@ func (v *visit) perform() ending {
 	v.leaves[v.turn()] = true
 	switch n.kind {
 	case "set":
-		return succeeded(v.eval(n.value, v.prev, nil))
+		if out := v.eval(n.value, v.prev, nil); out != broken {
+			return succeeded(out)
+		}
+		return v.fail("expression", "index out of range: 1 (array length is 1)")
 	case "wait":
+		if n.strikes {
+			return v.late()
+		}
 		return succeeded(v.prev)
 	case "fail":
 		return v.fail("fail", asText(v.eval(n.value, v.prev, nil)))
+	case "exec", "http":
+		return succeeded(strings.TrimRight(asText(v.eval(n.value, v.prev, nil)), "\r\n"))
 	}
 	return v.agent()
 }
 
+// late is what a timeout makes of a leaf.
+func (v *visit) late() ending {
+	return v.fail("timeout", "it did not end within its timeout of "+v.node.timeout)
+}
+
 // agent tries until the mock does not fail, and asks again for a reply of another shape.
 func (v *visit) agent() ending {
-	n := v.node
-	tries := 1
-	if passing := []string{"rate_limit", "server", "timeout", "network"}; n.attempts >= 0 && slices.Contains(passing, n.failure) {
-		tries = cmp.Or(n.attempts, 3)
+	n, m := v.node, v.node.mock()
+	tries, written := n.tries()
+	passes := slices.Contains([]string{"rate_limit", "server", "timeout", "network"}, m.failure)
+	if n.strikes && !written || !n.strikes && !passes { // a timeout of its own is tried again where that is written
+		tries = 1
 	}
-	if v.asked = min(n.fails, tries); v.asked == tries {
-		return v.fail(n.failure, "the mock fails as told: "+n.failure)
+	if n.strikes {
+		v.calls += tries
+		return v.late()
+	}
+	v.asked = min(m.fails, tries)
+	v.calls += v.asked
+	if v.asked == tries {
+		return v.fail(m.failure, "the mock fails as told: "+m.failure)
 	}
 	prompt := v.prev
-	if n.value != nil {
+	switch {
+	case n.value != nil:
 		prompt = v.eval(n.value, v.prev, nil)
+	case n.uses != nil && n.uses.value != nil:
+		prompt = v.eval(n.uses.value, v.prev, nil)
 	}
 	text := ""
 	if prompt != nil {
@@ -222,9 +286,10 @@ func (v *visit) agent() ending {
 	}
 	for {
 		v.asked++
+		v.calls++
 		reply, call := text, v.repeats()+v.asked
-		if n.replies != nil {
-			reply = asText(v.eval(&n.replies[min(call, len(n.replies))-1], v.prev, object{"prompt": text, "call": call}))
+		if m.replies != nil {
+			reply = asText(v.eval(&m.replies[min(call, len(m.replies))-1], v.prev, object{"prompt": text, "call": call}))
 		}
 		if out, ok := v.accept(reply); ok {
 			return succeeded(out)
@@ -235,7 +300,7 @@ func (v *visit) agent() ending {
 // accept takes a reply that has the right shape.
 func (v *visit) accept(reply string) (any, bool) {
 	switch {
-	case v.node.schema:
+	case v.node.shaped():
 		var s struct {
 			N int
 			S string
@@ -332,8 +397,7 @@ func (v *visit) flow() ending {
 	}
 	root := v.begin(v.node.nodes[0], v.prev, nil)
 	root.names, root.locals, root.input, root.params = newNames(), nil, v.prev, params
-	o := root.enter()
-	return ending{value: o.value, failed: o.failed}
+	return root.file()
 }
 
 func (v *visit) parallel() ending {
@@ -356,7 +420,7 @@ func (v *visit) forEach() ending {
 	do := v.node.nodes[0]
 	var items []*visit
 	for i, item := range list {
-		each := v.begin(do, item, object{"item": item, "index": i})
+		each := v.begin(do, item, object{v.node.item(): item, "index": i})
 		each.item, each.count = i, 1
 		each.names = &names{up: v.names, own: do.names(), results: object{}}
 		items = append(items, each)
@@ -364,40 +428,148 @@ func (v *visit) forEach() ending {
 	return v.fanOut(items, object{"items": list})
 }
 
+// fan is what comes of the branches of a visit.
+type fan struct {
+	*visit
+	wanted  int // successes that are enough, none: all
+	results []any
+	errors  []any
+	causes  []*failure // of those that failed, by branch
+	won     []any      // of those that succeeded
+	skipped int
+}
+
 // fanOut runs one branch after another. Where several may run at once, each that fails may be the first to fail.
 func (v *visit) fanOut(branches []*visit, more object) ending {
 	n := v.node
-	results, errors, outputs := make([]any, len(branches)), make([]any, len(branches)), object{}
-	var causes []failure
+	f := &fan{v, none, make([]any, len(branches)), make([]any, len(branches)), make([]*failure, len(branches)), nil, 0}
+	switch w := n.waitFor.(type) {
+	case string:
+		f.wanted = 1
+		if w == "majority" {
+			f.wanted = len(branches)/2 + 1
+		}
+	case int:
+		f.wanted = w
+	}
+	if f.wanted > len(branches) {
+		return v.fail("fail", fmt.Sprintf("wait_for: %v can never be reached with %d branches", n.waitFor, len(branches)))
+	}
+	alone := n.inOrder || n.atOnce == 1
+	var fatal []failure
+	var losers []string
 	for i, b := range branches {
 		if n.inOrder {
-			b.locals["done"] = slices.Clone(results[:i])
+			b.locals["done"] = slices.Clone(f.results[:i])
 		}
 		o := b.enter()
 		switch {
+		case o.skipped:
+			f.skipped++
 		case len(o.failed) == 0:
-			results[i] = o.result()
-		case n.continues:
-			results[i], errors[i] = "ERROR: "+o.failed[0].message, o.failed[0].value()
+			f.results[i] = o.value
+			f.won = append(f.won, o.value)
+		case n.continues, n.waitFor != nil:
+			f.causes[i], f.errors[i] = &o.failed[0], o.failed[0].value()
+			if n.continues {
+				f.results[i] = "ERROR: " + o.failed[0].message
+			}
 		default:
-			causes = append(causes, o.failed...)
+			fatal = append(fatal, o.failed...)
 		}
-		if b.node.name != "" {
-			outputs[b.node.name] = results[i]
+		if n.kind == "parallel" && (o.skipped || len(o.failed) > 0) {
+			losers = append(losers, b.node.names()...)
 		}
-		if len(causes) > 0 && (n.inOrder || n.atOnce == 1) {
+		if len(f.won) == f.wanted {
+			v.names.forget(losers)
+			break
+		}
+		if alone {
+			fatal = append(fatal, f.lost()...)
+		}
+		if alone && len(fatal) > 0 {
 			break
 		}
 	}
-	if len(causes) > 0 {
+	if !alone {
+		fatal = append(fatal, f.lost()...)
+	}
+	if len(fatal) > 0 {
 		v.names.forget(n.namesBelow()) // a fan-out that failed exports nothing
-		return failing(causes...)
+		return failing(fatal...)
 	}
-	if n.merge == nil {
-		return succeeded(results)
+	v.forgave += f.failures()
+	switch {
+	case n.merge != nil:
+		more["results"], more["errors"] = f.results, f.errors
+		return succeeded(v.eval(n.merge, v.prev, more))
+	case n.waitFor == "first":
+		return succeeded(f.won[0])
+	case n.waitFor != nil:
+		return succeeded(f.won)
 	}
-	more["results"], more["errors"], more["outputs"] = results, errors, outputs
-	return succeeded(v.eval(n.merge, v.prev, more))
+	return succeeded(f.results)
+}
+
+func (f *fan) failures() int {
+	n := 0
+	for _, c := range f.causes {
+		if c != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// lost are the failures of the whole with one of which it ends because too many branches failed.
+func (f *fan) lost() []failure {
+	n, count := f.node, f.failures()
+	switch {
+	case n.bears != nil && count > *n.bears:
+		var ways []failure
+		for _, first := range some(f.causes, *n.bears+1) {
+			ways = append(ways, f.all(first, "more branches failed than max_failures=%d allows", *n.bears))
+		}
+		return ways
+	case f.wanted != none && len(f.causes)-count-f.skipped < f.wanted:
+		return []failure{f.all(f.causes, "wait_for: %v can no longer be reached, %d of %d branches failed", n.waitFor, count, len(f.causes))}
+	}
+	return nil
+}
+
+// all lists causes, in the order of the branches.
+func (f *fan) all(causes []*failure, format string, args ...any) failure {
+	message, separator, kind := fmt.Sprintf(format, args...), ": ", ""
+	for _, c := range causes {
+		if c == nil {
+			continue
+		}
+		message += separator + c.who() + ": " + c.message
+		separator = "; "
+		if kind == "" || kind == c.kind {
+			kind = c.kind
+		} else {
+			kind = "fail"
+		}
+	}
+	return f.fail(cmp.Or(kind, "fail"), message).failed[0]
+}
+
+// some are all choices of k of the causes.
+func some(causes []*failure, k int) [][]*failure {
+	switch {
+	case k == 0:
+		return [][]*failure{nil}
+	case len(causes) == 0:
+		return nil
+	}
+	ways := some(causes[1:], k)
+	if causes[0] != nil {
+		for _, rest := range some(causes[1:], k-1) {
+			ways = append(ways, append([]*failure{causes[0]}, rest...))
+		}
+	}
+	return ways
 }
 
 // names are the latest results of named nodes: of a file, of an item, or on one way through a graph.
