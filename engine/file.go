@@ -56,7 +56,8 @@ func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 		outer = r.rt.Detached(outer, noDeadline)
 	}
 	m := &realm{run: r, outer: outer, scope: r.rt.Scope(outer, r.rt.Now().Add(finallyTime)),
-		late: Errorf(Timeout, "it did not end within the %s that finally has", finallyTime)}
+		late:    Errorf(Timeout, "it did not end within the %s that finally has", finallyTime),
+		passing: up.realm.passing || err != nil && err.stops()}
 	defer m.scope.Stop(nil)
 	status, why := string(Completed), any(nil)
 	if err != nil {

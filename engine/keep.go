@@ -7,7 +7,7 @@ import "time"
 // record keeps how a visit ended. What was stopped is not kept: it may go on another time.
 func (v *Visit) record(o Outcome) (kept func() error) {
 	r := v.run
-	if r.turns == nil || o.again || o.Err != nil && o.Err.stops() {
+	if r.turns == nil || v.realm.passing || o.again || o.Err != nil && o.Err.stops() {
 		return nil
 	}
 	f := &Finished{Named: *v.named(&o), Caught: v.caught != nil && o.Err == nil, Tally: v.used(), Names: v.frame.names(v.file.unit, v.vx.below())}
@@ -32,7 +32,7 @@ func (v *Visit) unkept(err error) *Error {
 // once it is kept.
 func (v *Visit) save(c *Cursor, wait bool) *Error {
 	r := v.run
-	if r.turns == nil {
+	if r.turns == nil || v.realm.passing {
 		return nil
 	}
 	if c.Folded == "" {

@@ -15,6 +15,10 @@ type realm struct {
 	scope Scope
 	late  *Error // at its deadline
 
+	// passing is set where nothing of what runs is kept: it runs finally because the run was stopped, and will run
+	// again when the run goes on and ends.
+	passing bool
+
 	mu    sync.Mutex
 	fatal *Error
 }

@@ -1,6 +1,7 @@
 package nodes_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -86,6 +87,9 @@ func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
 	dir := t.TempDir()
 	other := "set: prev\nfinally: {chain: [{set: status}, {set: status}, {set: status}]}\n"
 	if err := os.WriteFile(filepath.Join(dir, "other.yaml"), []byte(other), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "late.yaml"), []byte("wait: 1h\nfinally: {set: status}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	g, diagnostics := nodes.Language(opts...).Parse("p.yaml", dir, []byte(src))
@@ -372,5 +376,33 @@ func TestTurnsOfFinally(t *testing.T) {
 		if got := strings.Join(turns, " "); got != want {
 			t.Errorf("%s\n got %s\nwant %s", src, got, want)
 		}
+	}
+}
+
+// What ran finally because the run was stopped does not count when the run goes on: it runs again, and sees how the run
+// ends then.
+func TestFinallyRunsAgainWhereTheRunGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, src := range []string{
+		"chain: [{name: a, set: '1'}, {wait: 1h}]\nfinally: {name: z, chain: [{set: status}, {set: prev}]}",
+		"limits: {max_steps: 3}\nchain: [{flow: ./late.yaml}, {set: prev}]",
+	} {
+		g := graphOf(t, src)
+		synctest.Test(t, func(t *testing.T) {
+			uncut, _ := engine.Run(t.Context(), g, nil)
+			var position engine.Position
+			for range 3 {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, context.Canceled)
+				stopped, _ := engine.Run(ctx, g, nil, engine.WithTurns(&position))
+				cancel()
+				if stopped.Status != engine.Stopped {
+					t.Errorf("%s, want it cancelled", stopped.Status)
+				}
+			}
+			resumed, _ := engine.Run(t.Context(), g, nil, engine.WithTurns(&position))
+			if outcomeOf(resumed) != outcomeOf(uncut) {
+				t.Errorf("-uncut +stopped and gone on:\n%s", cmp.Diff(outcomeOf(uncut), outcomeOf(resumed)))
+			}
+		})
 	}
 }
