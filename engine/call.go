@@ -223,12 +223,13 @@ func (c *Call) Begin(model string, err error) {
 	v.tell(&Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
 }
 
-// tellModel tells what the work with the latest model came to, if there was any.
+// tellModel tells, once, what the work with the latest model came to, if there was any.
 func (v *Visit) tellModel(used Usage, err *Error) {
 	if v.rare == nil || v.rare.sub == nil {
 		return
 	}
 	sub := v.rare.sub
+	v.rare.sub = nil
 	used.sub(sub.before)
 	v.tell(&Event{Type: RunCompleted, SubRunID: v.Key(), Model: sub.model, Usage: used, Duration: v.run.elapsed() - sub.began, Error: err})
 }

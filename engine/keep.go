@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // What a visit keeps, and what it tells.
 
@@ -155,7 +158,7 @@ func (v *Visit) tellRetry(attempt int, delay time.Duration, err *Error) {
 }
 
 func (v *Visit) tellEnd(o *Outcome) {
-	v.tellModel(v.tally.Usage.Total(), o.Err)
+	v.tellModel(v.tally.Usage.Total(), cmp.Or(v.caught, o.Err))
 	e := &Event{Type: StepFailed}
 	switch {
 	case o.again || !v.shown && !o.Skipped:
