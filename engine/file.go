@@ -38,7 +38,10 @@ func (f *file) run(up *Visit, ended func(root *Visit, err *Error) *Error) (any, 
 		}
 	}
 	if f.unit.finally != nil {
-		if late := f.finally(up, frame, out, err); err == nil && late != nil {
+		late := f.finally(up, frame, out, err)
+		switch {
+		case late == nil:
+		case err == nil, late.Kind == Cancelled && !f.unit.main: // it has not run yet
 			err = late.unsettled()
 		}
 	}

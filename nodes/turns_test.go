@@ -85,12 +85,14 @@ func compact(v any) string {
 func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
 	t.Helper()
 	dir := t.TempDir()
-	other := "set: prev\nfinally: {chain: [{set: status}, {set: status}, {set: status}]}\n"
-	if err := os.WriteFile(filepath.Join(dir, "other.yaml"), []byte(other), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "late.yaml"), []byte("wait: 1h\nfinally: {set: status}\n"), 0o644); err != nil {
-		t.Fatal(err)
+	for name, other := range map[string]string{
+		"other":  "set: prev\nfinally: {chain: [{set: status}, {set: status}, {set: status}]}\n",
+		"late":   "wait: 1h\nfinally: {set: status}\n",
+		"broken": "fail: broken\nfinally: {chain: [{set: status}, {wait: 20s}, {set: status}]}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(other), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g, diagnostics := nodes.Language(opts...).Parse("p.yaml", dir, []byte(src))
 	if g == nil {
@@ -379,20 +381,22 @@ func TestTurnsOfFinally(t *testing.T) {
 	}
 }
 
-// What ran finally because the run was stopped does not count when the run goes on: it runs again, and sees how the run
-// ends then.
+// What ran finally because the run was stopped, or was stopped itself, does not count when the run goes on: it runs
+// again, and sees how its file ends then.
 func TestFinallyRunsAgainWhereTheRunGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, src := range []string{
 		"chain: [{name: a, set: '1'}, {wait: 1h}]\nfinally: {name: z, chain: [{set: status}, {set: prev}]}",
 		"limits: {max_steps: 3}\nchain: [{flow: ./late.yaml}, {set: prev}]",
+		"chain: [{flow: ./broken.yaml, catch: {set: error.message}}, {set: prev}]",
+		"chain: [{flow: ./broken.yaml, on_error: continue}, {set: prev}]",
 	} {
 		g := graphOf(t, src)
 		synctest.Test(t, func(t *testing.T) {
 			uncut, _ := engine.Run(t.Context(), g, nil)
 			var position engine.Position
 			for range 3 {
-				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, context.Canceled)
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Second, context.Canceled)
 				stopped, _ := engine.Run(ctx, g, nil, engine.WithTurns(&position))
 				cancel()
 				if stopped.Status != engine.Stopped {
