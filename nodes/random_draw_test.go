@@ -19,12 +19,14 @@ const (
 	orderly
 	// racy nodes may fail; how, and what else ran in them by then, depends on time. They are never caught.
 	racy
+	// wild nodes may do anything that is well-formed: race, come too late and reach limits. No reference knows how.
+	wild
 )
 
-// pipelines draws pipelines of about so many nodes.
-func pipelines(most risk, nodes int) *rapid.Generator[*pipeline] {
+// pipelines draws pipelines of about so many nodes, some of which ask for an echo from outside, where that is not empty.
+func pipelines(most risk, nodes int, echo string) *rapid.Generator[*pipeline] {
 	return rapid.Custom(func(t *rapid.T) *pipeline {
-		d := &drawer{T: t, left: nodes}
+		d := &drawer{T: t, left: nodes, echo: echo}
 		p := &pipeline{root: d.file("p", mostDepth, most), input: one[any](d, "in", nil, 7, []any{"x", 2}, object{"a": "b"})}
 		if d.chance(4) {
 			p.param = d.tag()
@@ -40,9 +42,10 @@ const mostDepth = 6
 // drawer draws the nodes of a pipeline and of the files that it includes.
 type drawer struct {
 	*rapid.T
-	left   int  // nodes that may still be drawn
-	named  int  // names given
-	last   bool // drawing what runs finally
+	left   int    // nodes that may still be drawn
+	named  int    // names given
+	last   bool   // drawing what runs finally
+	echo   string // an address that answers with what it is sent; empty: nothing outside is asked
 	header *header
 }
 
@@ -65,7 +68,7 @@ func (d *drawer) file(name string, depth int, most risk) *node {
 	outer := d.header
 	h := &header{limits: object{"max_steps": 100_000, "max_visits_per_node": 1000}}
 	d.header = h
-	d.heading(name)
+	d.heading(most)
 	root := d.node(depth, most)
 	root.name, root.segment, root.header = name, name, h
 	if d.chance(5) {
@@ -73,7 +76,7 @@ func (d *drawer) file(name string, depth int, most risk) *node {
 	}
 	if !d.last && d.chance(5) {
 		d.last = true
-		h.finally = d.node(one(d, 0, 1), min(most, orderly))
+		h.finally = d.node(one(d, 0, 1), most.certain())
 		if h.finally.name != "" {
 			h.finally.name = "last" + h.finally.name
 		}
@@ -86,8 +89,14 @@ func (d *drawer) file(name string, depth int, most risk) *node {
 }
 
 // heading draws what stands at the top of a file before its root.
-func (d *drawer) heading(name string) {
+func (d *drawer) heading(most risk) {
 	h := d.header
+	if most == wild {
+		h.limits["max_steps"], h.limits["max_visits_per_node"] = d.number(1, 60), one(d, 25, 1, 2, 4)
+		if d.chance(4) {
+			h.limits["timeout"] = milliseconds(d.number(1, 200))
+		}
+	}
 	if d.chance(4) {
 		h.limits["max_concurrency"] = d.number(1, 3)
 	}
@@ -103,7 +112,7 @@ func (d *drawer) heading(name string) {
 		h.attempts = one(d, -1, 2, 4)
 	}
 	if d.chance(3) {
-		h.patience = "1000h"
+		h.patience = d.timeout(most)
 	}
 }
 
@@ -111,8 +120,8 @@ func (d *drawer) heading(name string) {
 func (d *drawer) node(depth int, most risk) *node {
 	d.left--
 	n := &node{risk: most}
-	if d.chance(1) {
-		n.timeout = "1000h"
+	if d.chance(1) || most == wild && d.chance(3) {
+		n.timeout = d.timeout(most)
 	}
 	if d.chance(9) {
 		n.name = d.name()
@@ -123,9 +132,9 @@ func (d *drawer) node(depth int, most risk) *node {
 	within, catches := most, false
 	switch d.number(0, 7) {
 	case 6:
-		n.continues, within = true, orderly
+		n.continues, within = true, max(most, orderly).certain()
 	case 7:
-		catches, within = true, orderly
+		catches, within = true, max(most, orderly).certain()
 	}
 	kinds := []func(*node, int, risk){d.leaf}
 	if depth > 0 && d.left > 0 {
@@ -141,9 +150,25 @@ func (d *drawer) node(depth int, most risk) *node {
 	return n
 }
 
+// certain is the risk of what is absorbed: the reference must know in which way it fails.
+func (r risk) certain() risk {
+	if r == racy {
+		return orderly
+	}
+	return r
+}
+
+// timeout draws one that never strikes, where that matters.
+func (d *drawer) timeout(most risk) string {
+	if most == wild {
+		return milliseconds(d.number(1, 80))
+	}
+	return "1000h"
+}
+
 // fails tells whether a node is to fail: more often where that is absorbed.
 func (d *drawer) fails(most risk) bool {
-	return most == orderly && d.chance(8) || most == racy && d.chance(6)
+	return most == orderly && d.chance(8) || most == racy && d.chance(6) || most == wild && d.chance(4)
 }
 
 func (d *drawer) leaf(n *node, _ int, most risk) {
@@ -154,7 +179,13 @@ func (d *drawer) leaf(n *node, _ int, most risk) {
 		d.failing(n)
 		return
 	}
-	switch one(d, "set", "wait", "agent", "agent") {
+	kinds := []string{"set", "wait", "agent", "agent"}
+	if d.echo != "" {
+		kinds = append(kinds, "exec", "exec", "http", "http")
+	}
+	switch kind := one(d, kinds...); kind {
+	case "exec", "http":
+		n.kind, n.value, n.address = kind, &pending, d.echo
 	case "set":
 		n.kind, n.value = "set", &pending
 	case "wait":
@@ -260,13 +291,13 @@ func (d *drawer) fan(n *node, most risk) risk {
 				*n.bears = 4 // as many as there may be
 			}
 		}
-		return orderly
+		return max(most, orderly)
 	case d.chance(3) && (n.kind == "parallel" || most != safe):
 		n.waitFor = one[any](d, "first", "majority", 1, 2)
-		if !n.inOrder {
+		if !n.inOrder && most != wild {
 			n.atOnce = 1
 		}
-		return min(most, orderly)
+		return most.certain()
 	case most == orderly && !alone:
 		return safe
 	}

@@ -178,6 +178,23 @@ func (n *node) tries() (most int, written bool) {
 	return most, written
 }
 
+// isLast tells whether the node is, or is below, one that runs finally.
+func (n *node) isLast() bool {
+	for ; n.up != nil; n = n.up {
+		if n.up.header != nil && n.up.finally == n {
+			return true
+		}
+	}
+	return false
+}
+
+// lingers tells whether something runs finally within the node, whatever stops it.
+func (n *node) lingers() bool {
+	lingers := false
+	n.each(func(m *node) { lingers = lingers || m != n && m.header != nil && m.finally != nil })
+	return lingers
+}
+
 // isFan tells whether the node runs branches or items.
 func (n *node) isFan() bool { return n.kind == "parallel" || n.kind == "for_each" }
 
@@ -344,7 +361,7 @@ func (n *node) body() object {
 		}
 		put(m, "prompt", n.value != nil, n.value)
 	case "exec":
-		m["exec"] = []any{"printf", "%s", n.value}
+		m["exec"] = []any{"echo", n.value}
 	case "http":
 		m["http"], m["body"] = n.address, n.value
 	case "chain", "parallel", "loop":

@@ -1,20 +1,26 @@
 package nodes_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	diff "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -22,7 +28,8 @@ import (
 	"github.com/flowrun/flowrun/nodes"
 )
 
-// Two thousand random pipelines a property, unless -rapid.checks says otherwise. No goroutine outlives a run.
+// Two thousand random pipelines a property, unless -rapid.checks says otherwise, as it does in .ci/run. No goroutine
+// outlives a run.
 func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "2000"); err != nil {
 		panic(err)
@@ -38,10 +45,10 @@ func TestRandom(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		p, want := draw(r, one(&drawer{T: r}, safe, orderly), 40, 100)
 		g := l.load(r, p)
-		h := l.run(r, g, p)
+		h := l.run(r, g, p, nil)
 		h.check(r, want)
-		if again := l.run(r, g, p); outcomeOf(again.Result) != outcomeOf(h.Result) {
-			r.Errorf("-first +second:\n%s", cmp.Diff(outcomeOf(h.Result), outcomeOf(again.Result)))
+		if again := l.run(r, g, p, nil); outcomeOf(again.Result) != outcomeOf(h.Result) {
+			r.Errorf("-first +second:\n%s", diff.Diff(outcomeOf(h.Result), outcomeOf(again.Result)))
 		}
 	})
 }
@@ -53,7 +60,7 @@ func TestRandomFailures(t *testing.T) {
 	l := newLoader(t)
 	rapid.Check(t, func(r *rapid.T) {
 		p, want := draw(r, racy, 40, 100)
-		h := l.run(r, l.load(r, p), p)
+		h := l.run(r, l.load(r, p), p, nil)
 		if len(want.failed) == 0 {
 			h.check(r, want)
 			return
@@ -85,7 +92,7 @@ func TestRandomCut(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		p, want := draw(r, one(&drawer{T: r}, safe, orderly), 16, 15)
 		g, whole := l.load(r, p), &journal{Position: &engine.Position{}}
-		uncut := l.run(r, g, p, engine.WithTurns(whole))
+		uncut := l.run(r, g, p, whole)
 		uncut.check(r, want)
 		var entries []engine.Entry
 		for _, line := range whole.lines {
@@ -94,7 +101,7 @@ func TestRandomCut(t *testing.T) {
 				r.Fatal(err)
 			}
 			entries = append(entries, e)
-			h := l.run(r, g, p, engine.WithTurns(engine.NewPosition(entries)))
+			h := l.run(r, g, p, engine.NewPosition(entries))
 			for _, e := range entries {
 				if e.Finished == nil {
 					continue
@@ -105,8 +112,8 @@ func TestRandomCut(t *testing.T) {
 				h.told[e.Turn] = want.told[e.Turn]
 			}
 			h.check(r, want)
-			if diff := cmp.Diff(outcomeOf(uncut.Result), outcomeOf(h.Result)); diff != "" {
-				r.Errorf("-uncut +cut:\n%s", diff)
+			if outcomeOf(uncut.Result) != outcomeOf(h.Result) {
+				r.Errorf("-uncut +cut:\n%s", diff.Diff(outcomeOf(uncut.Result), outcomeOf(h.Result)))
 			}
 			if r.Failed() {
 				r.Fatalf("cut after\n%s", list(whole.lines[:len(entries)]))
@@ -115,9 +122,71 @@ func TestRandomCut(t *testing.T) {
 	})
 }
 
+// A run that is cancelled at any moment did not succeed unless it had ended, and goes on to the same as if it had not
+// been.
+func TestRandomStopped(t *testing.T) {
+	t.Parallel()
+	l := newLoader(t)
+	rapid.Check(t, func(r *rapid.T) {
+		p, want := draw(r, one(&drawer{T: r}, safe, orderly), 30, 60)
+		g, moment := l.load(r, p), rapid.IntRange(0, 100).Draw(r, "moment")
+		stopped, h := l.twice(r, g, p, moment)
+		for turn, told := range stopped.told {
+			isStopped := strings.HasPrefix(told, "failed cancelled ")
+			again := finally.MatchString(turn) && (h.told[turn] != "" || want.told[turn] == "") // its file was stopped
+			if isStopped || again {
+				continue
+			}
+			if h.told[turn] != "" {
+				r.Errorf("%s runs again", turn)
+			}
+			h.told[turn] = told
+		}
+		h.check(r, want)
+	})
+}
+
+// Pipelines whose ways nobody can foretell are well-formed in all that they tell, within their limits, and in time; and
+// so they are when they go on after they were stopped.
+func TestRandomWild(t *testing.T) {
+	t.Parallel()
+	l := newLoader(t)
+	rapid.Check(t, func(r *rapid.T) {
+		p, _ := draw(r, wild, 40, 100)
+		g, moment := l.load(r, p), rapid.OneOf(rapid.IntRange(0, 200), rapid.Just(1<<30)).Draw(r, "moment")
+		l.twice(r, g, p, moment)
+	})
+}
+
+// Pipelines that ask commands and addresses do as in the reference, too. They are few: a command takes real time.
+func TestRandomOutside(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("echo"); err != nil {
+		t.Skip(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	t.Cleanup(server.Close)
+	l, outside := newLoader(t), pipelines(orderly, 15, server.URL)
+	for seed := range 200 {
+		p := outside.Example(seed)
+		want := reference(p, 30)
+		if want.tooLong {
+			continue
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			l := *l
+			l.T = t
+			l.run(t, l.load(t, p), p, nil).check(t, want)
+			if t.Failed() {
+				t.Logf("%#v", p)
+			}
+		})
+	}
+}
+
 // draw draws a pipeline of about so many nodes, and works out what its run must be.
 func draw(r *rapid.T, most risk, nodes, steps int) (*pipeline, *account) {
-	p := pipelines(most, nodes).Draw(r, "pipeline")
+	p := pipelines(most, nodes, "").Draw(r, "pipeline")
 	want := reference(p, steps)
 	if want.tooLong {
 		r.Skip("too long")
@@ -138,10 +207,11 @@ func newLoader(t *testing.T) *loader { return &loader{t, nodes.Language(), t.Tem
 type heard struct {
 	*engine.Result
 	events []engine.Event
+	again  bool              // it had begun before
 	told   map[string]string // how each turn ended, in the words of the reference
 }
 
-func (l *loader) load(r *rapid.T, p *pipeline) *engine.Graph {
+func (l *loader) load(r rapid.TB, p *pipeline) *engine.Graph {
 	files := p.files()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(l.folder, name+".yaml"), []byte(text), 0o644); err != nil {
@@ -155,26 +225,48 @@ func (l *loader) load(r *rapid.T, p *pipeline) *engine.Graph {
 	return g
 }
 
+// twice runs a pipeline that is cancelled after so many milliseconds, and lets it go on later.
+func (l *loader) twice(r rapid.TB, g *engine.Graph, p *pipeline, moment int) (stopped, h *heard) {
+	position := &engine.Position{}
+	synctest.Test(l.T, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(moment)*time.Millisecond, context.Canceled)
+		defer cancel()
+		stopped = hear(ctx, g, p, position)
+		time.Sleep(10 * time.Millisecond)
+		h = hear(t.Context(), g, p, position)
+	})
+	w := newWitness(p)
+	if err := cmp.Or(w.hears(stopped, moment), w.hears(h, none)); err != nil {
+		r.Fatal(err)
+	}
+	return stopped, h
+}
+
 // run runs a pipeline where waiting takes no time.
-func (l *loader) run(r *rapid.T, g *engine.Graph, p *pipeline, opts ...engine.Option) *heard {
+func (l *loader) run(r rapid.TB, g *engine.Graph, p *pipeline, turns engine.Turns) *heard {
 	var h *heard
-	synctest.Test(l.T, func(t *testing.T) { h = hear(t.Context(), g, p, opts...) })
-	if err := wellFormed(h.events); err != nil {
+	synctest.Test(l.T, func(t *testing.T) { h = hear(t.Context(), g, p, turns) })
+	if err := newWitness(p).hears(h, none); err != nil {
 		r.Fatal(err)
 	}
 	return h
 }
 
-// hear runs a pipeline and listens.
-func hear(ctx context.Context, g *engine.Graph, p *pipeline, opts ...engine.Option) *heard {
+// hear runs a pipeline, or goes on from turns that are kept, and listens.
+func hear(ctx context.Context, g *engine.Graph, p *pipeline, turns engine.Turns) *heard {
 	var events []engine.Event
+	h := &heard{told: map[string]string{}}
 	lookup := func(name string) (string, bool) { value, ok := environ[name].(string); return value, ok }
-	opts = append(opts, engine.WithRunID("r"), engine.WithGrants(engine.Grants{All: true}), engine.WithEnviron(lookup),
-		engine.WithListener(func(e engine.Event) { events = append(events, e) }))
+	opts := []engine.Option{engine.WithRunID("r"), engine.WithGrants(engine.Grants{All: true}), engine.WithEnviron(lookup),
+		engine.WithListener(func(e engine.Event) { events = append(events, e) })}
+	if turns != nil {
+		kept := turns.Find("/")
+		h.again = kept.Begun || kept.Cursor != nil || kept.Finished != nil
+		opts = append(opts, engine.WithTurns(turns))
+	}
 	if p.param != nil {
 		opts = append(opts, engine.WithParams(object{"k": p.param}))
 	}
-	h := &heard{told: map[string]string{}}
 	var err error
 	if h.Result, err = engine.Run(ctx, g, p.input, opts...); h.Result == nil {
 		panic(err) // it did not begin
@@ -202,7 +294,7 @@ func failureOf(e *engine.Error) failure {
 }
 
 // check holds a run against the reference.
-func (h *heard) check(r *rapid.T, want *account) {
+func (h *heard) check(r rapid.TB, want *account) {
 	switch {
 	case len(want.failed) > 1:
 		r.Fatalf("the reference is not sure: %v", want.failed)
@@ -217,7 +309,7 @@ func (h *heard) check(r *rapid.T, want *account) {
 		r.Errorf("steps, failures gone past and calls %v, want %v", got, counted)
 	}
 	if !maps.Equal(want.told, h.told) {
-		r.Errorf("-reference +run:\n%s", cmp.Diff(want.told, h.told))
+		r.Errorf("-reference +run:\n%s", diff.Diff(want.told, h.told))
 	}
 }
 
