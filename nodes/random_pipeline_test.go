@@ -15,6 +15,7 @@ type pipeline struct {
 	root  *node
 	input any
 	param any // the param k, or nil: its default
+	heard *witness
 }
 
 // header is what stands at the top of a file.
@@ -254,12 +255,12 @@ func (n *node) within() []string {
 
 type object = map[string]any
 
-// files are the texts of the pipeline's file and of those that it includes, by name.
-func (p *pipeline) files() map[string]string {
-	files := map[string]string{}
+// files are the pipeline's file and those that it includes, by name.
+func (p *pipeline) files() map[string]object {
+	files := map[string]object{}
 	p.root.each(func(n *node) {
 		if n.header != nil {
-			files[n.name] = indented(n.yaml())
+			files[n.name] = n.yaml()
 		}
 	})
 	return files
@@ -280,18 +281,14 @@ func (n *node) each(f func(*node)) {
 func (p *pipeline) GoString() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "input %s", asJSON(p.input))
-	for name, text := range p.files() {
+	for name, file := range p.files() {
+		text, err := json.MarshalIndent(file, "", "  ")
+		if err != nil {
+			panic(err)
+		}
 		fmt.Fprintf(&b, "\n--- %s.yaml\n%s", name, text)
 	}
 	return b.String()
-}
-
-func indented(v any) string {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
 }
 
 // put sets a key where it is to be set.

@@ -43,7 +43,7 @@ func TestRandom(t *testing.T) {
 	t.Parallel()
 	l := newLoader(t)
 	rapid.Check(t, func(r *rapid.T) {
-		p, want := draw(r, one(&drawer{T: r}, safe, orderly), 40, 100)
+		p, want := draw(r, one(&drawer{T: r}, safe, orderly), 30, 100)
 		g := l.load(r, p)
 		h := l.run(r, g, p, nil)
 		h.check(r, want)
@@ -59,7 +59,7 @@ func TestRandomFailures(t *testing.T) {
 	t.Parallel()
 	l := newLoader(t)
 	rapid.Check(t, func(r *rapid.T) {
-		p, want := draw(r, racy, 40, 100)
+		p, want := draw(r, racy, 30, 100)
 		h := l.run(r, l.load(r, p), p, nil)
 		if len(want.failed) == 0 {
 			h.check(r, want)
@@ -152,7 +152,7 @@ func TestRandomWild(t *testing.T) {
 	t.Parallel()
 	l := newLoader(t)
 	rapid.Check(t, func(r *rapid.T) {
-		p, _ := draw(r, wild, 40, 100)
+		p, _ := draw(r, wild, 30, 100)
 		g, moment := l.load(r, p), rapid.OneOf(rapid.IntRange(0, 200), rapid.Just(1<<30)).Draw(r, "moment")
 		l.twice(r, g, p, moment)
 	})
@@ -212,13 +212,19 @@ type heard struct {
 }
 
 func (l *loader) load(r rapid.TB, p *pipeline) *engine.Graph {
-	files := p.files()
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(l.folder, name+".yaml"), []byte(text), 0o644); err != nil {
+	var main []byte
+	for name, file := range p.files() {
+		text, err := json.Marshal(file)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if name == "p" {
+			main = text
+		} else if err := os.WriteFile(filepath.Join(l.folder, name+".yaml"), text, 0o644); err != nil {
 			r.Fatal(err)
 		}
 	}
-	g, problems := l.language.Parse("p.yaml", l.folder, []byte(files["p"]))
+	g, problems := l.language.Parse("p.yaml", l.folder, main)
 	if g == nil {
 		r.Fatal(problems)
 	}
@@ -235,8 +241,7 @@ func (l *loader) twice(r rapid.TB, g *engine.Graph, p *pipeline, moment int) (st
 		time.Sleep(10 * time.Millisecond)
 		h = hear(t.Context(), g, p, position)
 	})
-	w := newWitness(p)
-	if err := cmp.Or(w.hears(stopped, moment), w.hears(h, none)); err != nil {
+	if err := cmp.Or(p.witness().hears(stopped, moment), p.witness().hears(h, none)); err != nil {
 		r.Fatal(err)
 	}
 	return stopped, h
@@ -246,7 +251,7 @@ func (l *loader) twice(r rapid.TB, g *engine.Graph, p *pipeline, moment int) (st
 func (l *loader) run(r rapid.TB, g *engine.Graph, p *pipeline, turns engine.Turns) *heard {
 	var h *heard
 	synctest.Test(l.T, func(t *testing.T) { h = hear(t.Context(), g, p, turns) })
-	if err := newWitness(p).hears(h, none); err != nil {
+	if err := p.witness().hears(h, none); err != nil {
 		r.Fatal(err)
 	}
 	return h

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/flowrun/flowrun/engine"
@@ -18,12 +17,22 @@ import (
 type witness struct {
 	*pipeline
 	nodes map[string]*node // by path
-	files map[string]string
+	files map[string]bool
 }
 
-func newWitness(p *pipeline) *witness {
-	w := &witness{p, map[string]*node{}, p.files()}
-	p.root.each(func(n *node) { w.nodes[n.path()] = n })
+// witness is the pipeline's.
+func (p *pipeline) witness() *witness {
+	if p.heard != nil {
+		return p.heard
+	}
+	w := &witness{p, map[string]*node{}, map[string]bool{}}
+	p.root.each(func(n *node) {
+		w.nodes[n.path()] = n
+		if n.header != nil {
+			w.files[n.name+".yaml"] = true
+		}
+	})
+	p.heard = w
 	return w
 }
 
@@ -72,13 +81,12 @@ func (w *witness) event(e engine.Event) error {
 
 // error says what is wrong with an error of a node.
 func (w *witness) error(e *engine.Error) error {
-	file, isYAML := strings.CutSuffix(e.Pos.File, ".yaml")
 	switch {
 	case !slices.Contains(engine.ErrorKinds(), e.Kind), e.Message == "":
 		return fmt.Errorf("of kind %q it says %q", e.Kind, e.Message)
 	case w.nodes[e.Path] == nil, e.Node != cmp.Or(w.nodes[e.Path].name, e.Path):
 		return fmt.Errorf("it has no node: %+v", e)
-	case !isYAML, w.files[file] == "", e.Pos.Line < 1, e.Pos.Column < 1:
+	case !w.files[e.Pos.File], e.Pos.Line < 1, e.Pos.Column < 1:
 		return fmt.Errorf("it has no place: %+v", e)
 	}
 	return nil
