@@ -453,6 +453,7 @@ func (v *visit) fanOut(branches []*visit, more object) ending {
 		f.wanted = w
 	}
 	if f.wanted > len(branches) {
+		v.names.forget(n.namesBelow()) // a fan-out that failed exports nothing
 		return v.fail("fail", fmt.Sprintf("wait_for: %v can never be reached with %d branches", n.waitFor, len(branches)))
 	}
 	alone := n.inOrder || n.atOnce == 1
@@ -495,7 +496,7 @@ func (v *visit) fanOut(branches []*visit, more object) ending {
 		fatal = append(fatal, f.lost()...)
 	}
 	if len(fatal) > 0 {
-		v.names.forget(n.namesBelow()) // a fan-out that failed exports nothing
+		v.names.forget(n.namesBelow())
 		return failing(fatal...)
 	}
 	v.forgave += f.failures()
