@@ -29,7 +29,7 @@ catch: {agent: {model: mock, mock: {reply: x, tokens: {in: 3, out: 5}}}}
 	want := []string{"workflow_started ", "step_started /", "run_started /", "step_retried /", "run_completed /",
 		"step_started /catch", "run_started /catch", "model_delta /catch", "run_completed /catch", "step_completed /catch",
 		"step_completed /", "workflow_completed "}
-	if !slices.Equal(told, want) || !slices.Equal(calls, []int{2, 1}) || result.Usage.Calls != 3 {
-		t.Errorf("calls %v of %d, told %q", calls, result.Usage.Calls, told)
+	if !slices.Equal(told, want) || !slices.Equal(calls, []int{2, 1}) || result.Usage.Total().Calls != 3 {
+		t.Errorf("calls %v of %d, told %q", calls, result.Usage.Total().Calls, told)
 	}
 }

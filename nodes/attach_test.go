@@ -12,17 +12,17 @@ import (
 	"github.com/flowrun/flowrun/nodes"
 )
 
-// witness keeps what a model is asked.
-type witness struct{ questions []agents.Question }
+// eavesdropper keeps what a model is asked.
+type eavesdropper struct{ questions []agents.Question }
 
-func (s *witness) Answer(_ context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
+func (s *eavesdropper) Answer(_ context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
 	s.questions = append(s.questions, q)
 	return agents.Answer{Text: "seen"}, nil
 }
 
 // A model gets the files with the prompt, each of the type that its bytes tell, also when it is asked again.
 func TestAttachments(t *testing.T) {
-	var model witness
+	var model eavesdropper
 	set := agents.NewSet(agents.WithProvider("mine", func(string) (agents.Model, error) { return &model, nil }))
 	src := "agent: {model: mine/x, attach: [fake.png, photo.txt], output_schema: {a: string}, output_retries: 1}\nprompt: Look."
 	photo := "\x89PNG\r\n\x1a\n\x00\x00"

@@ -27,12 +27,12 @@ do: {agent: critic, prompt: hello}
 
 // parrots have a model of the provider parrot for tests: it answers what it is asked.
 func parrots() nodes.Option {
-	return nodes.WithAgents(agents.NewSet(agents.WithProvider("parrot", func(model string) (agents.Model, error) { return wild(model), nil })))
+	return nodes.WithAgents(agents.NewSet(agents.WithProvider("parrot", func(model string) (agents.Model, error) { return bird(model), nil })))
 }
 
-type wild string
+type bird string
 
-func (m wild) Answer(_ context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
+func (m bird) Answer(_ context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
 	used := agents.Answer{Usage: agents.Usage{Calls: 1}}
 	switch {
 	case m == "none":

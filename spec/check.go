@@ -226,7 +226,7 @@ func (c *checker) needs() {
 			add(n.Kind.Needs(n))
 		}
 		for _, f := range n.fields {
-			if included, ok := n.values[f.Name].(*Pipeline); ok {
+			if included, ok := n.value(f.Name).(*Pipeline); ok {
 				add(included.needs)
 			}
 		}

@@ -10,9 +10,33 @@ import (
 type Object struct {
 	Pos    Pos
 	fields []Field
-	values map[string]any
-	places map[string]Pos // of the values
+	values []fieldValue // of what was written
 	flawed bool
+}
+
+// fieldValue is what was written in a field.
+type fieldValue struct {
+	field *Field
+	value any // nil where it was refused
+	pos   Pos
+}
+
+// written is what was written in a field, nil where nothing was.
+func (o *Object) written(name string) *fieldValue {
+	for i := range o.values {
+		if o.values[i].field.Name == name {
+			return &o.values[i]
+		}
+	}
+	return nil
+}
+
+// value is what a field holds, nil where nothing was written or it was refused.
+func (o *Object) value(name string) any {
+	if v := o.written(name); v != nil {
+		return v.value
+	}
+	return nil
 }
 
 // Flawed tells whether a problem in the mapping was reported: what is missing may be what was misspelt.
@@ -21,14 +45,13 @@ func (o *Object) Flawed() bool { return o.flawed }
 // Has tells whether a field was written.
 func (o *Object) Has(name string) bool {
 	o.field(name)
-	_, written := o.values[name]
-	return written
+	return o.value(name) != nil
 }
 
 // Place is where the value of a field stands, the object's own place where it was not written.
 func (o *Object) Place(name string) Pos {
-	if p, ok := o.places[name]; ok {
-		return p
+	if v := o.written(name); v != nil {
+		return v.pos
 	}
 	return o.Pos
 }
@@ -128,8 +151,8 @@ func (o *Object) field(name string) *Field {
 
 func get[T any](o *Object, name string) T {
 	f := o.field(name)
-	v, written := o.values[name]
-	if !written {
+	v := o.value(name)
+	if v == nil {
 		v = f.Default
 	}
 	t, _ := v.(T)
@@ -228,7 +251,7 @@ func (o *Object) AllExprs() []*Expr {
 			all = append(all, v)
 		case *Object:
 			for _, f := range v.fields {
-				add(v.values[f.Name])
+				add(v.value(f.Name))
 			}
 		case []any:
 			for _, item := range v {

@@ -62,16 +62,13 @@ func (r *reader) file(t *tree) {
 }
 
 func (r *reader) object(t *tree, fields []Field) *Object {
-	return &Object{Pos: t.Pos, fields: fields, values: map[string]any{}, places: map[string]Pos{}}
+	return &Object{Pos: t.Pos, fields: fields, values: make([]fieldValue, 0, min(len(t.pairs), len(fields)))}
 }
 
 // field reads the value of one field into o.
 func (r *reader) field(o *Object, f *Field, t *tree) {
 	r.path = append(r.path, f)
-	if v := r.value(f.Form, t, f); v != nil {
-		o.values[f.Name] = v
-	}
-	o.places[f.Name] = t.Pos
+	o.values = append(o.values, fieldValue{f, r.value(f.Form, t, f), t.Pos})
 	r.path = r.path[:len(r.path)-1]
 }
 
@@ -109,17 +106,17 @@ func unquoted(t *tree) *tree {
 // complete reports fields that are missing and rules that do not hold.
 func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule) {
 	for _, f := range fields {
-		if _, seen := o.places[f.Name]; f.Required && !seen {
+		if f.Required && o.written(f.Name) == nil {
 			r.problemAt(o.Pos, "", "%s needs %s: %s", what, f.Name, f.Form)
 		}
 	}
-	written := func(name string) bool { _, ok := o.places[name]; return ok }
+	written := func(name string) bool { return o.written(name) != nil }
 	for _, rule := range rules {
 		if len(rule.AnyOf) > 0 && !slices.ContainsFunc(rule.AnyOf, written) {
 			r.problemAt(o.Pos, rule.Hint, "%s", rule.Message)
 		}
 		if len(rule.NotBoth) > 0 && !slices.ContainsFunc(rule.NotBoth, func(n string) bool { return !written(n) }) {
-			r.problemAt(o.places[rule.NotBoth[len(rule.NotBoth)-1]], rule.Hint, "%s", rule.Message)
+			r.problemAt(o.Place(rule.NotBoth[len(rule.NotBoth)-1]), rule.Hint, "%s", rule.Message)
 		}
 	}
 }
@@ -167,7 +164,7 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 		if own == nil || n.root() && field(r.load.lang.Header, own.Name) != nil {
 			continue
 		}
-		if len(n.places) == 0 && i > 0 {
+		if len(n.values) == 0 && i > 0 {
 			n.Pos = p.key.Pos // behind the header, with which the root shares its mapping
 		}
 		r.field(n.Object, own, p.value)
@@ -196,10 +193,13 @@ func (n *Node) root() bool { return n.Field == nil }
 
 // lacks tells whether a value that was written was refused, or one that is required is not there.
 func (o *Object) lacks() bool {
+	for _, v := range o.values {
+		if v.value == nil {
+			return true
+		}
+	}
 	for _, f := range o.fields {
-		_, written := o.places[f.Name]
-		_, kept := o.values[f.Name]
-		if written && !kept || f.Required && !kept {
+		if f.Required && o.written(f.Name) == nil {
 			return true
 		}
 	}
@@ -209,7 +209,7 @@ func (o *Object) lacks() bool {
 // children gathers the nodes of all fields, in the order of the shape's fields.
 func (r *reader) children(n *Node) {
 	for i := range n.fields {
-		switch v := n.values[n.fields[i].Name].(type) {
+		switch v := n.value(n.fields[i].Name).(type) {
 		case *Node:
 			n.Children = append(n.Children, v)
 		case []*Node:
