@@ -9,6 +9,7 @@ import (
 // may read, in the order in which things run.
 type checker struct {
 	*reader
+	heads  heads
 	sorted []string // the names of the nodes, once a message needed them
 }
 
@@ -59,6 +60,7 @@ func (c *checker) header() {
 	if p.Input != nil {
 		c.defaultFits(p.Input, h.Place("input"), "input")
 	}
+	c.heads = headsOf(p)
 }
 
 func (c *checker) defaultFits(s *Schema, at Pos, name string) {

@@ -27,10 +27,13 @@ type compiler struct {
 	config *conf.Config
 	called map[string]Function // by expressions: ours, and those in place of expr-lang's own
 	names  []string            // of all functions
+
+	sources map[string]*source
+	natures natures
 }
 
 func newCompiler() *compiler {
-	c := &compiler{config: conf.CreateNew(), called: map[string]Function{}}
+	c := &compiler{config: conf.CreateNew(), called: map[string]Function{}, sources: map[string]*source{}, natures: newNatures()}
 	for _, f := range builtin.Builtins {
 		if builtins[f.Name] == nil {
 			delete(c.config.Builtins, f.Name)
@@ -72,32 +75,93 @@ func (c *compiler) compile(src string, s *scope) (p program, typ Type, problem *
 	if problem := tooBig(src); problem != nil {
 		return p, Any, problem
 	}
-	c.config.WithEnv(types.Map{}) // names are functions or variables, nothing of an earlier expression
-	tree, err := parser.ParseWithConfig(src, c.config)
-	if err != nil {
-		return p, Any, c.syntaxProblem(src, err, s)
+	known := c.sources[src]
+	var tree *parser.Tree
+	if known == nil {
+		if tree, problem = c.parse(src, s); problem != nil {
+			return p, Any, problem
+		}
+		known = &source{mentions: c.mentions(tree.Node)}
+		c.sources[src] = known
 	}
-	r := refused{functions: c.called}
-	if ast.Walk(&tree.Node, &r); r.problem != nil {
-		return p, Any, r.problem
-	}
-	env, problem := c.env(tree.Node, s)
+	env, problem := c.env(known.mentions, s)
 	if problem != nil {
 		return p, Any, problem
 	}
-	c.config.WithEnv(env.types)
+	if v := known.variant(env); v != nil {
+		return v.program, v.typ, nil
+	}
+	if tree == nil { // the one that was parsed before was made into a program
+		if tree, problem = c.parse(src, s); problem != nil {
+			return p, Any, problem
+		}
+	}
+	if p, typ, problem = c.program(tree, env); problem == nil {
+		known.keep(variant{env.types, p, typ})
+	}
+	return p, typ, problem
+}
+
+// source is the text of an expression that was parsed, with the programs that it became.
+type source struct {
+	mentions []mention
+	variants []variant
+}
+
+// variant is a program with the types for which it was made, one for each mention. Nothing in a program belongs to one
+// expression alone, so equal expressions that read equal types have one between them.
+type variant struct {
+	types []Type
+	program
+	typ Type
+}
+
+const maxVariants = 8 // that are kept of one source, so that to find none takes no time
+
+func (s *source) variant(env *environment) *variant {
+	for i := range s.variants {
+		if slices.EqualFunc(s.variants[i].types, env.types, Type.Equal) {
+			return &s.variants[i]
+		}
+	}
+	return nil
+}
+
+func (s *source) keep(v variant) {
+	if len(s.variants) < maxVariants {
+		s.variants = append(s.variants, v)
+	}
+}
+
+// parse gives the syntax tree of an expression that holds nothing that is refused.
+func (c *compiler) parse(src string, s *scope) (*parser.Tree, *exprProblem) {
+	c.config.WithEnv(types.Map{}) // names are functions or variables, nothing of an earlier expression
+	tree, err := parser.ParseWithConfig(src, c.config)
+	if err != nil {
+		return nil, c.syntaxProblem(src, err, s)
+	}
+	r := refused{functions: c.called}
+	ast.Walk(&tree.Node, &r)
+	return tree, r.problem
+}
+
+// program makes one of a syntax tree, which it changes.
+func (c *compiler) program(tree *parser.Tree, env *environment) (p program, typ Type, problem *exprProblem) {
+	c.config.WithEnv(env.byName(c.natures))
 	if _, err := exprcheck.Check(tree, c.config); err != nil {
-		return p, Any, typeProblem(err, env.known)
+		return p, Any, typeProblem(err, env.known())
 	}
 	ast.Walk(&tree.Node, loose{})
-	typ = typeOfNature(tree.Node.Nature())
+	typ = c.natures.typeOf(tree.Node.Nature())
 	p.kept = isPath(tree.Node)
 	g := guard{functions: c.called, weights: map[*ast.PredicateNode]weight{}}
 	ast.Walk(&tree.Node, &g)
 	p.spends = g.spends
-	if p.code, err = exprc.Compile(tree, c.config); err != nil {
+	code, err := exprc.Compile(tree, c.config)
+	if err != nil {
 		return p, Any, typeProblem(err, nil)
 	}
+	p.code = code
 	return p, typ, nil
 }
 
@@ -116,58 +180,102 @@ func isPath(n ast.Node) bool {
 
 // environment is what one expression reads, with its types.
 type environment struct {
-	types types.Map
-	known []string // fields of those types, for suggestions
+	mentions []mention
+	types    []Type // of each mention
 }
 
-// env gives types to what an expression names.
-func (c *compiler) env(root ast.Node, s *scope) (*environment, *exprProblem) {
-	m := mentioned{bases: map[ast.Node]bool{}, fields: map[ast.Node]string{}, callees: map[ast.Node]bool{}, optional: map[*ast.MemberNode]bool{}, lets: map[string]bool{}}
-	ast.Walk(&root, &m)
-	env := &environment{types: types.Map{}}
-	for _, id := range m.idents {
-		name := id.Value
-		_, function := c.config.Functions[name]
-		switch {
-		case m.callees[id] && (function || c.config.Builtins[name] != nil), m.lets[name]:
-			continue
-		case m.callees[id]:
-			return nil, &exprProblem{message: fmt.Sprintf("there is no function %s%s", name, DidYouMean(name, c.names))}
-		case name == "steps" && !m.bases[id]:
-			return nil, &exprProblem{message: "steps needs the name of a node: steps.NAME.output"}
-		case name == "steps":
-			continue
-		case name == "outputs" && !m.bases[id]:
-			if problem := s.wholeOutputs(); problem != nil {
-				return nil, problem
-			}
+// byName are the types as the expression checker wants them. What is known of a step is an object of the expression's own.
+func (e *environment) byName(ns natures) types.Map {
+	all, steps := types.Map{}, types.Map{}
+	for i, m := range e.mentions {
+		if m.step {
+			steps[m.name] = ns.fields(e.types[i])
+		} else {
+			all[m.name] = ns.of(e.types[i])
 		}
-		typ, problem := s.name(name)
-		if problem == nil {
-			problem = s.declared(name, m.fields[id])
-		}
-		if problem != nil {
-			return nil, problem
-		}
-		env.types[name] = typ.env()
-		env.known = append(env.known, typ.fieldNames()...)
-		s.reads.name(name)
-	}
-	steps := types.Map{}
-	for _, member := range m.steps {
-		name := member.Property.(*ast.StringNode).Value
-		typ, problem := s.step(name, m.optional[member])
-		if problem != nil {
-			return nil, problem
-		}
-		steps[name] = typ.env()
-		env.known = append(env.known, typ.fieldNames()...)
-		s.reads.step(name)
 	}
 	if len(steps) > 0 {
-		env.types["steps"] = steps
+		all["steps"] = steps
+	}
+	return all
+}
+
+// known are the fields of the types, for suggestions.
+func (e *environment) known() []string {
+	var names []string
+	for _, t := range e.types {
+		names = append(names, t.fieldNames()...)
+	}
+	return names
+}
+
+// env gives types to what an expression names, and notes in the scope what it reads.
+func (c *compiler) env(mentions []mention, s *scope) (*environment, *exprProblem) {
+	env := &environment{mentions: mentions, types: make([]Type, len(mentions))}
+	for i, m := range mentions {
+		var problem *exprProblem
+		switch {
+		case m.callee:
+			return nil, &exprProblem{message: fmt.Sprintf("there is no function %s%s", m.name, DidYouMean(m.name, c.names))}
+		case m.name == "steps" && !m.step:
+			return nil, &exprProblem{message: "steps needs the name of a node: steps.NAME.output"}
+		case m.step:
+			env.types[i], problem = s.step(m.name, m.optional)
+			s.reads.step(m.name)
+		default:
+			if m.name == "outputs" && !m.base {
+				problem = s.wholeOutputs()
+			}
+			if problem == nil {
+				env.types[i], problem = s.name(m.name)
+			}
+			if problem == nil {
+				problem = s.declared(m.name, env.types[i], m.field)
+			}
+			s.reads.name(m.name)
+		}
+		if problem != nil {
+			return nil, problem
+		}
 	}
 	return env, nil
+}
+
+// mention is a name that an expression reads, or a function that is not there.
+type mention struct {
+	name     string
+	step     bool   // steps.NAME
+	optional bool   // of a step: ?. or ?? follows, or a comparison with nil
+	callee   bool   // it is called
+	base     bool   // a literal field stands behind it: outputs.x
+	field    string // that field
+}
+
+// mentions are the names in an expression, the steps last, each once.
+func (c *compiler) mentions(root ast.Node) []mention {
+	m := mentioned{bases: map[ast.Node]bool{}, fields: map[ast.Node]string{}, callees: map[ast.Node]bool{}, optional: map[*ast.MemberNode]bool{}, lets: map[string]bool{}}
+	ast.Walk(&root, &m)
+	var all []mention
+	seen := map[mention]bool{}
+	add := func(m mention) {
+		if !seen[m] {
+			seen[m] = true
+			all = append(all, m)
+		}
+	}
+	for _, id := range m.idents {
+		_, function := c.config.Functions[id.Value]
+		switch {
+		case m.callees[id] && (function || c.config.Builtins[id.Value] != nil), m.lets[id.Value]:
+		case id.Value == "steps" && m.bases[id] && !m.callees[id]:
+		default:
+			add(mention{name: id.Value, callee: m.callees[id], base: m.bases[id], field: m.fields[id]})
+		}
+	}
+	for _, member := range m.steps {
+		add(mention{name: member.Property.(*ast.StringNode).Value, step: true, optional: m.optional[member]})
+	}
+	return all
 }
 
 // mentioned gathers the names in an expression. Children are visited before their parents.
@@ -255,7 +363,11 @@ func (c *compiler) syntaxProblem(src string, err error, s *scope) *exprProblem {
 		}
 	}
 	p := &exprProblem{message: "this is no expression: " + explain(err), syntax: true}
-	if m := wording.FindStringSubmatch(src); m != nil && !working.MatchString(src) && !reserved[m[1]] && m[1] != "steps" && s.names()[m[1]] == nil {
+	m := wording.FindStringSubmatch(src)
+	if m == nil || working.MatchString(src) || reserved[m[1]] || m[1] == "steps" {
+		return p
+	}
+	if _, known := s.find(m[1]); !known {
 		p.hint = fmt.Sprintf("a text in an expression has quotes of its own: '%q'", src)
 	}
 	return p

@@ -420,29 +420,15 @@ func typeOfData(t *tree) Type {
 }
 
 // reads gathers what an expression reads.
-type reads struct{ names, steps map[string]bool }
+type reads struct{ names, steps []string }
 
-func (r *reads) name(n string) {
-	if r.names == nil {
-		r.names = map[string]bool{}
-	}
-	r.names[n] = true
-}
+func (r *reads) name(n string) { r.names = append(r.names, n) }
 
-func (r *reads) step(n string) {
-	if r.steps == nil {
-		r.steps = map[string]bool{}
-	}
-	r.steps[n] = true
-}
+func (r *reads) step(n string) { r.steps = append(r.steps, n) }
 
-func (r *reads) sorted() (names, steps []string) { return sortedKeys(r.names), sortedKeys(r.steps) }
+func (r *reads) sorted() (names, steps []string) { return sortedSet(r.names), sortedSet(r.steps) }
 
-func sortedKeys(m map[string]bool) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+func sortedSet(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -194,9 +194,12 @@ func objectOfSchema(m map[string]any) Type {
 	t := Type{base: objectBase, fields: map[string]Type{}, open: m["additionalProperties"] != false || m["patternProperties"] != nil}
 	required, _ := m["required"].([]any)
 	props, _ := m["properties"].(map[string]any)
-	for name, p := range props {
-		if t.fields[name] = Any; slices.Contains(required, any(name)) {
-			t.fields[name] = typeOfSchema(p)
+	for name := range props {
+		t.fields[name] = Any
+	}
+	for _, name := range required {
+		if p, ok := props[fmt.Sprint(name)]; ok {
+			t.fields[fmt.Sprint(name)] = typeOfSchema(p)
 		}
 	}
 	return t

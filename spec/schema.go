@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -264,7 +265,7 @@ func (x NameForm) schema(*generator) ordered {
 	return append(typed(x, "string"), ordered{
 		{"pattern", namePattern.String()},
 		{"patternErrorMessage", "use letters, digits and _ (no - or spaces), so that steps.NAME works in expressions"},
-		{"allOf", []ordered{never(ordered{{"enum", sortedKeys(reserved)}}, "a word of the language cannot be a name")}},
+		{"allOf", []ordered{never(ordered{{"enum", slices.Sorted(maps.Keys(reserved))}}, "a word of the language cannot be a name")}},
 	}...)
 }
 

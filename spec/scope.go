@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -19,8 +20,7 @@ func (s *scope) report(at Pos, hint, message string) { s.problemAt(at, hint, "%s
 
 // name gives the type of a name.
 func (s *scope) name(name string) (Type, *exprProblem) {
-	known := s.names()
-	if t, ok := known[name]; ok {
+	if t, ok := s.find(name); ok {
 		return t(), nil
 	}
 	if name == "secrets" {
@@ -29,7 +29,7 @@ func (s *scope) name(name string) (Type, *exprProblem) {
 	if hint := s.elsewhere(name); hint != "" {
 		return Any, &exprProblem{message: "unknown name " + name, hint: hint}
 	}
-	words := append(sortedNames(known), s.load.compiler.names...)
+	words := append(s.names(), s.load.compiler.names...)
 	if near := nearest(name, append(words, "steps")); near != "" {
 		return Any, &exprProblem{message: fmt.Sprintf("unknown name %s, did you mean %q?", name, near)}
 	}
@@ -63,71 +63,74 @@ func (s *scope) elsewhere(name string) string {
 }
 
 // declared refuses a parameter or an environment variable that the header does not declare.
-func (s *scope) declared(name, field string) *exprProblem {
+func (s *scope) declared(name string, typ Type, field string) *exprProblem {
 	if name == "params" && field != "" && len(s.p.Params) == 0 {
 		return &exprProblem{
 			message: fmt.Sprintf("params.%s is not declared", field),
 			hint:    fmt.Sprintf("add it to the top of the file: params: {%s: string}", field),
 		}
 	}
-	known := map[string][]string{"env": s.p.env, "secrets": s.p.secret}
-	if names, ok := known[name]; ok && field != "" && !slices.Contains(names, field) {
+	if _, declares := typ.fields[field]; (name == "env" || name == "secrets") && field != "" && !declares {
 		return &exprProblem{
-			message: fmt.Sprintf("%s.%s is not declared%s", name, field, DidYouMean(field, names)),
+			message: fmt.Sprintf("%s.%s is not declared%s", name, field, DidYouMean(field, typ.fieldNames())),
 			hint:    fmt.Sprintf("add it to the top of the file: %s: [%s]", name, field),
 		}
 	}
 	return nil
 }
 
-func sortedNames(m map[string]func() Type) []string {
-	names := map[string]bool{}
-	for n := range m {
-		names[n] = true
+// names are all that the expression may read, steps left out, sorted.
+func (s *scope) names() []string {
+	var names []string
+	for name := range s.known() {
+		names = append(names, name)
 	}
-	return sortedKeys(names)
+	return sortedSet(names)
 }
 
-// names are all that the expression may read, steps left out.
-func (s *scope) names() map[string]func() Type {
-	p := s.p
-	known := map[string]func() Type{
-		"input":  func() Type { return inputType(p) },
-		"params": p.paramsType,
-		"env":    func() Type { return textsType(p.env) },
-		"run":    runType,
-		"prev":   func() Type { return Any },
-	}
-	if n := s.x.node; n != nil {
-		known["prev"] = func() Type { return n.prev }
-		s.ancestors(n, known)
-	} else if s.x.under[0].Moment != Before { // the header's output
-		known["prev"] = p.Root.After
-	}
-	for _, f := range s.x.under {
-		if f.Secrets {
-			known["secrets"] = func() Type { return textsType(p.secret) }
-		}
-		for _, l := range f.Locals {
-			known[l.Name] = l.typeIn(s.x.node)
+// find gives the type of a name, to be asked for where it is needed; false where nothing here is called so.
+func (s *scope) find(name string) (func() Type, bool) {
+	for known, typ := range s.known() {
+		if known == name {
+			return typ, true
 		}
 	}
-	return known
+	return nil, false
 }
 
-// ancestors adds the names that the fields of the ancestors give to the nodes in them, the nearest last.
-func (s *scope) ancestors(n *Node, known map[string]func() Type) {
-	if n.Field == nil {
-		return
-	}
-	if n.Parent != nil {
-		s.ancestors(n.Parent, known)
-	}
-	for _, l := range n.Field.Locals {
-		if n.Parent.gives(l) {
-			known[n.Parent.LocalName(l.Name)] = l.typeIn(n.Parent)
+// known are the names that the expression may read, steps left out: those nearest to it first, which hide others.
+func (s *scope) known() iter.Seq2[string, func() Type] {
+	return func(yield func(string, func() Type) bool) {
+		n := s.x.node
+		for _, f := range slices.Backward(s.x.under) {
+			for _, l := range slices.Backward(f.Locals) {
+				if !yield(l.Name, l.typeIn(n)) {
+					return
+				}
+			}
+			if f.Secrets && !yield("secrets", s.secrets) {
+				return
+			}
 		}
+		for ; n != nil && n.Field != nil; n = n.Parent {
+			for _, l := range slices.Backward(n.Field.Locals) {
+				if n.Parent.gives(l) && !yield(n.Parent.LocalName(l.Name), l.typeIn(n.Parent)) {
+					return
+				}
+			}
+		}
+		_ = yield("prev", s.prev) && yield("input", s.input) && yield("params", s.params) && yield("env", s.env) && yield("run", runType)
 	}
+}
+
+func (s *scope) prev() Type {
+	switch {
+	case s.x.node != nil:
+		return s.x.node.prev
+	case s.x.under[0].Moment != Before: // the header's output
+		return s.p.Root.After()
+	}
+	return Any
 }
 
 // gives tells whether the nodes below n can read a local.
@@ -155,20 +158,26 @@ func (n *Node) LocalName(local string) string {
 	return local
 }
 
-func inputType(p *Pipeline) Type {
-	if p.Input == nil {
-		return Any
+// heads are the types of what the header declares. They are made once, so that equal expressions read equal types.
+type heads struct{ input, params, env, secrets Type }
+
+func headsOf(p *Pipeline) heads {
+	h := heads{env: textsType(p.env), secrets: textsType(p.secret)}
+	if p.Input != nil {
+		h.input = p.Input.Type()
 	}
-	return p.Input.Type()
+	params := map[string]Type{}
+	for _, param := range p.Params {
+		params[param.Name] = param.Schema.Type()
+	}
+	h.params = ObjectOf(params)
+	return h
 }
 
-func (p *Pipeline) paramsType() Type {
-	fields := map[string]Type{}
-	for _, param := range p.Params {
-		fields[param.Name] = param.Schema.Type()
-	}
-	return ObjectOf(fields)
-}
+func (s *scope) input() Type   { return s.heads.input }
+func (s *scope) params() Type  { return s.heads.params }
+func (s *scope) env() Type     { return s.heads.env }
+func (s *scope) secrets() Type { return s.heads.secrets }
 
 // textsType is an object of texts; a variable that is not set is nil.
 func textsType(names []string) Type {
@@ -179,9 +188,9 @@ func textsType(names []string) Type {
 	return ObjectOf(fields)
 }
 
-func runType() Type {
-	return ObjectOf(map[string]Type{"id": String, "user_id": String, "session_id": String, "started_at": String, "key": String})
-}
+var run = ObjectOf(map[string]Type{"id": String, "user_id": String, "session_id": String, "started_at": String, "key": String})
+
+func runType() Type { return run }
 
 // stepType is what steps.NAME is for a node.
 func stepType(n *Node) Type {
@@ -269,7 +278,7 @@ func (s *scope) looksKnown(text string) bool {
 	if first == "steps" {
 		return s.reader.names[field] != nil
 	}
-	typ, known := s.names()[first]
+	typ, known := s.find(first)
 	switch {
 	case !known:
 		return false

@@ -82,6 +82,9 @@ func (t Type) Equal(u Type) bool {
 	if t.base == listBase {
 		return t.elem.Equal(*u.elem)
 	}
+	if identity(t.fields) == identity(u.fields) {
+		return true
+	}
 	return maps.EqualFunc(t.fields, u.fields, Type.Equal)
 }
 
@@ -115,8 +118,31 @@ func (t Type) String() string {
 	return [...]string{"any", "boolean", "integer", "number", "string", "", ""}[t.base]
 }
 
-// env is the type as the expression checker knows it.
-func (t Type) env() types.Type {
+// natures are types as the expression checker knows them. Those of objects are kept, so that many expressions may read
+// a large one, and pass it on, at little cost.
+type natures struct {
+	byFields map[uintptr]object
+	byData   map[*nature.TypeData]Type
+}
+
+// object is the type of objects with its nature.
+type object struct {
+	types.Map
+	typ    Type // which keeps its fields where they are
+	nature nature.Nature
+}
+
+// Nature is asked for by each expression that reads such an object.
+func (o object) Nature() nature.Nature { return o.nature }
+
+func newNatures() natures {
+	return natures{map[uintptr]object{}, map[*nature.TypeData]Type{}}
+}
+
+// identity is where the fields of a type are.
+func identity(fields map[string]Type) uintptr { return reflect.ValueOf(fields).Pointer() }
+
+func (ns natures) of(t Type) types.Type {
 	switch t.base {
 	case boolBase:
 		return types.Bool
@@ -127,23 +153,49 @@ func (t Type) env() types.Type {
 	case stringBase:
 		return types.String
 	case listBase:
-		return types.Array(t.elem.env())
+		return types.Array(ns.of(*t.elem))
 	case objectBase:
-		m := make(types.Map, len(t.fields)+1)
-		for name, f := range t.fields {
-			m[name] = f.env()
-		}
-		if t.open {
-			m[types.Extra] = types.Any
-		}
-		return m
+		return ns.object(t)
 	}
 	return types.Any
 }
 
-// typeOfNature is what the expression checker found out about a result. A float is any: with an integral value it
-// is an integer when it runs.
-func typeOfNature(n *nature.Nature) Type {
+func (ns natures) object(t Type) types.Type {
+	at := identity(t.fields)
+	if o, ok := ns.byFields[at]; ok && o.typ.open == t.open {
+		return o
+	}
+	m := ns.fields(t)
+	o := object{m, t, m.Nature()}
+	if at != 0 {
+		ns.byFields[at] = o
+	}
+	if !t.open {
+		ns.byData[o.nature.TypeData] = t
+	}
+	return o
+}
+
+// fields is an object's type that is not kept.
+func (ns natures) fields(t Type) types.Map {
+	m := make(types.Map, len(t.fields)+1)
+	for name, f := range t.fields {
+		m[name] = ns.of(f)
+	}
+	if t.open {
+		m[types.Extra] = types.Any
+	}
+	return m
+}
+
+// typeOf is what the expression checker found out about a result. A float is any: with an integral value it is an
+// integer when it runs.
+func (ns natures) typeOf(n *nature.Nature) Type {
+	if n != nil && n.TypeData != nil {
+		if t, known := ns.byData[n.TypeData]; known {
+			return t
+		}
+	}
 	switch {
 	case n == nil || n.Nil || n.Type == nil:
 		return Any
@@ -154,13 +206,13 @@ func typeOfNature(n *nature.Nature) Type {
 	case n.Kind == reflect.String:
 		return String
 	case n.Kind == reflect.Slice && n.Ref != nil:
-		return ListOf(typeOfNature(n.Ref))
+		return ListOf(ns.typeOf(n.Ref))
 	case n.Kind == reflect.Slice && n.Type.Elem().Kind() != reflect.Uint8:
 		return ListOf(Any)
 	case n.Kind == reflect.Map && n.Strict && n.TypeData != nil:
 		fields := make(map[string]Type, len(n.Fields))
 		for name, f := range n.Fields {
-			fields[name] = typeOfNature(&f)
+			fields[name] = ns.typeOf(&f)
 		}
 		return ObjectOf(fields)
 	case n.Kind == reflect.Map:
