@@ -106,6 +106,7 @@ type treeBuilder struct {
 	open     map[*yaml.Node]bool // anchors that are being expanded
 	expanded int
 	aliases  int // how many aliases enclose this value
+	anchors  int // how many values with an anchor, so that they may be read again
 }
 
 func (b *treeBuilder) pos(n *yaml.Node) Pos { return Pos{b.file, n.Line, n.Column} }
@@ -134,23 +135,35 @@ func (b *treeBuilder) build(n *yaml.Node, depth int) *tree {
 		return nil
 	}
 	t := &tree{Pos: b.pos(n), comment: n.LineComment}
-	b.open[n] = true
+	if n.Anchor != "" {
+		b.open[n] = true
+		b.anchors++
+		defer func() { delete(b.open, n); b.anchors-- }()
+	}
 	switch n.Kind {
 	case yaml.ScalarNode:
 		b.scalar(t, n)
 	case yaml.SequenceNode:
 		t.form = listForm
-		for _, c := range n.Content {
+		t.items = make([]*tree, 0, len(n.Content))
+		for i, c := range n.Content {
 			if item := b.build(c, depth+1); item != nil {
 				t.items = append(t.items, item)
 			}
+			b.done(&n.Content[i])
 		}
 	case yaml.MappingNode:
 		t.form = mappingForm
 		b.mapping(t, n, depth)
 	}
-	delete(b.open, n)
 	return t
+}
+
+// done lets go of a node of yaml.v3 that nothing will read again, so that a large file is not held twice.
+func (b *treeBuilder) done(n **yaml.Node) {
+	if b.anchors == 0 && (*n).Anchor == "" {
+		*n = nil
+	}
 }
 
 func (b *treeBuilder) alias(n *yaml.Node, depth int) *tree {
@@ -187,7 +200,7 @@ func (b *treeBuilder) scalar(t *tree, n *yaml.Node) {
 	t.plain = n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 && !t.block
 	switch t.tag {
 	case "!!str":
-		if _, err := strconv.ParseFloat(t.text, 64); t.plain && errors.Is(err, strconv.ErrRange) {
+		if t.plain && tooLarge(t.text) {
 			b.problem(n, "quote it if it is text", "the number %s is too large", quote(t.text))
 		}
 	case "!!bool", "!!null":
@@ -205,8 +218,18 @@ func (b *treeBuilder) scalar(t *tree, n *yaml.Node) {
 	}
 }
 
+// tooLarge tells whether a text is a number that no float can be, which YAML takes for text.
+func tooLarge(text string) bool {
+	if text == "" || !strings.ContainsRune("+-.0123456789", rune(text[0])) {
+		return false
+	}
+	_, err := strconv.ParseFloat(text, 64)
+	return errors.Is(err, strconv.ErrRange)
+}
+
 func (b *treeBuilder) mapping(t *tree, n *yaml.Node, depth int) {
 	seen := make(map[string]*tree, len(n.Content)/2)
+	t.pairs = make([]pair, 0, len(n.Content)/2)
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
@@ -237,6 +260,8 @@ func (b *treeBuilder) mapping(t *tree, n *yaml.Node, depth int) {
 			value = &tree{Pos: b.pos(v), refused: true}
 		}
 		t.pairs = append(t.pairs, pair{key, value})
+		b.done(&n.Content[i])
+		b.done(&n.Content[i+1])
 	}
 	for _, m := range merges {
 		b.merge(t, m, seen, depth)
