@@ -3,10 +3,10 @@ package spec
 // Edges are the ways between nodes that stand along edges, known before anything runs.
 type Edges struct {
 	Nodes []*Node
-	Start int      // -1 where the file names no node
-	Out   [][]Edge // by node, in the order written; those that lead nowhere are left out
-	reach [][]bool // reach[i][j]: a way of one edge or more leads from i to j
-	apart [][]bool // apart[i][j]: a way leads from the start to j that does not pass i; found for i when first asked
+	Start int       // -1 where the file names no node
+	Out   [][]Edge  // by node, in the order written; those that lead nowhere are left out
+	reach []nodeSet // reach[i] holds j: a way of one edge or more leads from i to j
+	apart [][]bool  // apart[i][j]: a way leads from the start to j that does not pass i; found for i when first asked
 }
 
 // Edges gives the ways between the children that stand along edges.
@@ -47,14 +47,38 @@ func newEdges(n *Node) *Edges {
 		}
 	}
 	for i := range g.Nodes {
-		var next []int
+		g.reach = append(g.reach, newNodeSet(len(g.Nodes)))
 		for _, e := range g.Out[i] {
-			next = append(next, e.To)
+			g.reach[i].add(e.To)
 		}
-		g.reach = append(g.reach, g.from(next, -1))
+	}
+	for k := range g.Nodes { // https://en.wikipedia.org/wiki/Floyd-Warshall_algorithm
+		for i := range g.Nodes {
+			if g.reach[i].has(k) {
+				g.reach[i].unite(g.reach[k])
+			}
+		}
 	}
 	g.apart = make([][]bool, len(g.Nodes))
 	return g
+}
+
+// maxGraph is how many nodes a graph may have: what is known of its ways grows with their square.
+const maxGraph = 2000
+
+// nodeSet is a set of nodes by number.
+type nodeSet []uint64
+
+func newNodeSet(n int) nodeSet { return make(nodeSet, (n+63)/64) }
+
+func (s nodeSet) add(i int) { s[i/64] |= 1 << (i % 64) }
+
+func (s nodeSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+
+func (s nodeSet) unite(t nodeSet) {
+	for i := range s {
+		s[i] |= t[i]
+	}
 }
 
 // from marks the nodes that can be reached from some without passing one of them.
@@ -89,7 +113,7 @@ func (g *Edges) around(i int) []bool {
 }
 
 // Reaches tells whether a way of one edge or more leads from node i to node j.
-func (g *Edges) Reaches(i, j int) bool { return g.reach[i][j] }
+func (g *Edges) Reaches(i, j int) bool { return g.reach[i].has(j) }
 
 func (g *Edges) index(n *Node) int {
 	for i, c := range g.Nodes {
@@ -106,7 +130,7 @@ func (g *Edges) dominates(i, j int) bool { return i != j && !g.around(i)[j] }
 // sure tells whether node i has run whenever the graph has ended: it is on every way to where that can be, or follows
 // by edges that are always taken from a node that surely runs.
 func (g *Edges) sure(i int) bool {
-	if g.Start < 0 || i != g.Start && !g.reach[g.Start][i] {
+	if g.Start < 0 || i != g.Start && !g.reach[g.Start].has(i) {
 		return false
 	}
 	onEveryWay := true

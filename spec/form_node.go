@@ -53,6 +53,9 @@ func (x NodeMap) read(r *reader, t *tree, f *Field) any {
 	if len(t.pairs) == 0 {
 		return r.refuse(t, "", "%s has no nodes", f.Name)
 	}
+	if x.Stand == AlongEdges && len(t.pairs) > maxGraph {
+		return r.refuse(t, "a part of it can be a node of its own, with a graph or a flow in it", "%s has %d nodes; at most %d are allowed", f.Name, len(t.pairs), maxGraph)
+	}
 	var nodes []*Node
 	for i, p := range t.pairs {
 		if x.Named && !r.isName(p.key, "a node's name") {
