@@ -13,6 +13,7 @@ const (
 	maxLevels   = 1000       // lists and objects within one another
 	maxPatterns = 16         // regular expressions
 	maxPattern  = 1000       // instructions of one regular expression
+	allPatterns = 200_000    // instructions of all that a pipeline's files hold, schemas too
 )
 
 const (

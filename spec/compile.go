@@ -30,6 +30,8 @@ type compiler struct {
 
 	sources map[string]*source
 	natures natures
+
+	patterns int // instructions of all regular expressions
 }
 
 func newCompiler() *compiler {
@@ -140,7 +142,7 @@ func (c *compiler) parse(src string, s *scope) (*parser.Tree, *exprProblem) {
 	if err != nil {
 		return nil, c.syntaxProblem(src, err, s)
 	}
-	r := refused{functions: c.called}
+	r := refused{functions: c.called, all: &c.patterns}
 	ast.Walk(&tree.Node, &r)
 	return tree, r.problem
 }

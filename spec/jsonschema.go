@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,12 +120,49 @@ func mustCanonical(v any) any {
 }
 
 // NewSchema compiles a JSON Schema. References lead nowhere outside of it.
-func NewSchema(src json.RawMessage) (*Schema, error) {
+func NewSchema(src json.RawMessage) (*Schema, error) { return newSchema(src, (&compiler{}).regexp) }
+
+// maxSchema is how many mappings one schema may hold: the library looks through all of them for each.
+const maxSchema = 2000
+
+func mappings(doc any) int {
+	n := 0
+	switch v := doc.(type) {
+	case map[string]any:
+		n++
+		for _, part := range v {
+			n += mappings(part)
+		}
+	case []any:
+		for _, part := range v {
+			n += mappings(part)
+		}
+	}
+	return n
+}
+
+// regexp compiles a pattern of a schema.
+func (c *compiler) regexp(pattern string) (jsonschema.Regexp, error) {
+	if c.patterns += patternSize(pattern); c.patterns > allPatterns {
+		return nil, errPatterns
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, err
+	}
+	return re, nil
+}
+
+func newSchema(src json.RawMessage, patterns jsonschema.RegexpEngine) (*Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(src))
 	if err != nil {
 		return nil, err
 	}
+	if n := mappings(doc); n > maxSchema {
+		return nil, fmt.Errorf("it has %d parts; at most %d are allowed", n, maxSchema)
+	}
 	c := jsonschema.NewCompiler()
+	c.UseRegexpEngine(patterns)
 	c.UseLoader(jsonschema.SchemeURLLoader{}) // the default one reads files
 	const self = "flowrun:schema"
 	if err := c.AddResource(self, doc); err != nil {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"regexp/syntax"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 // refused finds what an expression must not hold, before its types are checked.
 type refused struct {
 	functions      map[string]Function
+	all            *int // instructions of patterns, in this expression and before it
 	seen, patterns int
 	problem        *exprProblem
 }
@@ -46,6 +48,8 @@ func (r *refused) Visit(n *ast.Node) {
 	}
 }
 
+var errPatterns = errors.New("the patterns of all expressions and schemas together are too large: they repeat too much, or are too long")
+
 func (r *refused) pattern(n ast.Node) *exprProblem {
 	pattern, ok := n.(*ast.StringNode)
 	if !ok {
@@ -54,8 +58,12 @@ func (r *refused) pattern(n ast.Node) *exprProblem {
 	if r.patterns++; r.patterns > maxPatterns {
 		return &exprProblem{message: fmt.Sprintf("at most %d patterns may stand in one expression", maxPatterns)}
 	}
-	if patternSize(pattern.Value) > maxPattern {
+	size := patternSize(pattern.Value)
+	if size > maxPattern {
 		return &exprProblem{message: "the pattern is too large: it repeats too much, or is too long"}
+	}
+	if *r.all += size; *r.all > allPatterns {
+		return &exprProblem{message: errPatterns.Error()}
 	}
 	return nil
 }

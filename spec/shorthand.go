@@ -43,7 +43,7 @@ func (r *reader) schema(t *tree, entry bool) *Schema {
 	src, err := json.Marshal(doc)
 	if err == nil {
 		var s *Schema
-		if s, err = NewSchema(src); err == nil {
+		if s, err = newSchema(src, r.load.compiler.regexp); err == nil {
 			return s
 		}
 	}
