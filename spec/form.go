@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Form is how the value of a field is written. The forms are those of this package.
@@ -79,11 +80,16 @@ func (x NameForm) read(r *reader, t *tree, f *Field) any {
 
 func (NameForm) String() string { return "a name of letters, digits and _" }
 
+// maxName is how many characters a name may have: it stands in messages and in every event.
+const maxName = 200
+
 // isName reports what keeps a text from being a name.
 func (r *reader) isName(t *tree, what string) bool {
 	switch {
 	case reserved[t.text]:
 		r.problem(t, "", "%s cannot be %s, a word of the language", what, quote(t.text))
+	case len(t.text) > maxName:
+		r.problem(t, "", "%s must have at most %d characters, not %d", what, maxName, utf8.RuneCountInString(t.text))
 	case !namePattern.MatchString(t.text):
 		hint := ""
 		if fixed := nameFrom(t.text); strings.Trim(fixed, "_") != "" && len(fixed) <= 64 {

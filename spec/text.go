@@ -10,6 +10,9 @@ import (
 // notText finds where a file is not plain text that reads as it looks; nil where it is. escape is how the file may
 // write any character, with a verb for its number.
 func notText(file, src, escape string) *Diagnostic {
+	if wide(src) {
+		return &Diagnostic{Pos: Pos{file, 1, 1}, Message: "the file is UTF-16, not UTF-8", Hint: "save it as UTF-8"}
+	}
 	line, column := 1, 1
 	for i, r := range src {
 		problem, bytes := "", false
@@ -38,6 +41,11 @@ func notText(file, src, escape string) *Diagnostic {
 		}
 	}
 	return nil
+}
+
+// wide tells whether a text is UTF-16, by its mark or by the zero byte that a letter has there.
+func wide(src string) bool {
+	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") || len(src) > 1 && (src[0] == 0) != (src[1] == 0)
 }
 
 // turns tells whether a character embeds, overrides or isolates the direction of text: https://trojansource.codes. The

@@ -41,6 +41,7 @@ const (
 const (
 	maxDepth    = 100     // levels of one file, aliases expanded
 	maxExpanded = 100_000 // values that aliases and merge keys may add
+	maxValues   = 2_000_000
 )
 
 // isNull tells whether nothing was written.
@@ -78,6 +79,11 @@ func (t *tree) what() string {
 
 // treeOf reads the one YAML document of a file. A problem is reported and the value left out.
 func treeOf(file string, src []byte, report func(Diagnostic)) *tree {
+	if n := roughly(src); n > maxValues {
+		report(Diagnostic{Pos: Pos{File: file}, Message: fmt.Sprintf("it holds about %d values; at most %d are allowed", n, maxValues),
+			Hint: "data has its place in the input: --input-file"})
+		return nil
+	}
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(src))
 	err := d.Decode(&doc)
@@ -98,6 +104,26 @@ func treeOf(file string, src []byte, report func(Diagnostic)) *tree {
 		report(syntaxError(file, src, err))
 	}
 	return root
+}
+
+// roughly tells how many values there are: a bound of what YAML's parser makes, which is 200 bytes for each, before it
+// does. What looks like a value within a text counts.
+func roughly(src []byte) int {
+	n := 0
+	for i, c := range src {
+		switch c {
+		case ',', '[', '{':
+			n++
+		case ':', '-', '?':
+			if next := i + 1; next == len(src) || src[next] == ' ' || src[next] == '\n' || src[next] == '\r' || src[next] == '\t' {
+				n++
+				if c == ':' {
+					n++ // for the key
+				}
+			}
+		}
+	}
+	return n
 }
 
 type treeBuilder struct {
