@@ -310,7 +310,7 @@ func (h *heard) check(r rapid.TB, want *account) {
 	case h.Status != engine.Completed || asJSON(h.Output) != asJSON(want.output):
 		r.Errorf("%s with %s, %v; want %s", h.Status, asJSON(h.Output), h.Error, asJSON(want.output))
 	}
-	if got, counted := [3]int{h.Steps, h.Failures, h.Usage.Calls}, [3]int{len(want.leaves), want.forgave, want.calls}; got != counted {
+	if got, counted := [3]int{h.Steps, h.Failures, h.Usage.Total().Calls}, [3]int{len(want.leaves), want.forgave, want.calls}; got != counted {
 		r.Errorf("steps, failures gone past and calls %v, want %v", got, counted)
 	}
 	if !maps.Equal(want.told, h.told) {

@@ -134,9 +134,7 @@ func (w *witness) counts(h *heard) error {
 			asks[e.SubRunID]++
 		case e.Type == engine.RunCompleted:
 			asks[e.SubRunID]--
-			usage.InputTokens += e.Usage.InputTokens
-			usage.OutputTokens += e.Usage.OutputTokens
-			usage.Calls += e.Usage.Calls
+			usage.Add(e.Usage)
 		}
 	}
 	for id, open := range asks {
@@ -147,8 +145,8 @@ func (w *witness) counts(h *heard) error {
 	switch {
 	case steps-last > most:
 		return fmt.Errorf("%d steps with max_steps=%d", steps-last, most)
-	case !h.again && (steps != h.Steps || usage != h.Usage):
-		return fmt.Errorf("%d steps and %+v, but %d steps and %+v in events", h.Steps, h.Usage, steps, usage)
+	case !h.again && (steps != h.Steps || usage != h.Usage.Total()):
+		return fmt.Errorf("%d steps and %+v, but %d steps and %+v in events", h.Steps, h.Usage.Total(), steps, usage)
 	case h.again && w.root.finally == nil && !w.root.lingers() && h.Steps > most:
 		return fmt.Errorf("%d steps in all with max_steps=%d", h.Steps, most)
 	}

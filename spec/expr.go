@@ -22,7 +22,7 @@ type Expr struct {
 	want  Type
 	node  *Node    // whose field it is; nil in the header
 	under []*Field // from the node's or header's own field inwards
-	lines [][]rune // of its file
+	lines *lines   // of its file
 
 	insert func(before, text string) string // of its [Template]
 

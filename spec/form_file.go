@@ -33,7 +33,7 @@ func (TemplateFile) String() string { return "the path of a file whose text may 
 type textFile struct {
 	name  string // as in messages
 	text  string
-	lines [][]rune
+	lines *lines
 }
 
 // textFile gives the file that a field names; nil where it cannot be had.
@@ -69,5 +69,5 @@ func (l *loader) text(name, src string) *textFile {
 		return nil
 	}
 	text := strings.TrimSuffix(strings.ReplaceAll(src, "\r\n", "\n"), "\n")
-	return &textFile{name, text, inRunes(l.lines[name])}
+	return &textFile{name, text, newLines(l.lines[name])}
 }

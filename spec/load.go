@@ -163,7 +163,7 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 		return nil
 	}
 	if t := treeOf(name, src, l.report); t != nil {
-		r := &reader{load: l, p: p, names: p.names, sections: map[string]map[string]Entry{}, lines: inRunes(l.lines[name])}
+		r := &reader{load: l, p: p, names: p.names, sections: map[string]map[string]Entry{}, lines: newLines(l.lines[name])}
 		r.file(t)
 		if p.Root != nil && !l.full() {
 			(&checker{reader: r}).check()
@@ -173,14 +173,6 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 		return nil
 	}
 	return p
-}
-
-func inRunes(lines []string) [][]rune {
-	out := make([][]rune, len(lines))
-	for i, line := range lines {
-		out[i] = []rune(line)
-	}
-	return out
 }
 
 // include reads the pipeline that a node names.

@@ -10,7 +10,7 @@ import (
 type reader struct {
 	load  *loader
 	p     *Pipeline
-	lines [][]rune // so that a column is found at once, however long the line
+	lines *lines
 	node  *Node    // whose fields are being read; nil in the header
 	path  []*Field // from the node's or header's own field inwards
 	ends  []func() // what can be said only when the whole file is known

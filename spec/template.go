@@ -87,22 +87,38 @@ func closing(s string) int {
 	return -1
 }
 
+// lines are those of a file. One that expressions stand in is kept as characters, so that a column is found at once,
+// however long the line.
+type lines struct {
+	text  []string
+	runes map[int][]rune
+}
+
+func newLines(text []string) *lines { return &lines{text, map[int][]rune{}} }
+
+func (l *lines) at(i int) []rune {
+	if l.runes[i] == nil {
+		l.runes[i] = []rune(l.text[i])
+	}
+	return l.runes[i]
+}
+
 // start is the place of the first character of a scalar: for a block below | or > that is on a later line.
-func (t *tree) start(lines [][]rune) Pos {
+func (t *tree) start(lines *lines) Pos {
 	if !t.block {
 		return t.Pos
 	}
-	return t.behind(lines, t.Line, 0) // lines[t.Line] is the line after the indicator
+	return t.behind(lines, t.Line, 0) // the line at t.Line is the one after the indicator
 }
 
 // marks are the places of the expressions of a template: for each ${{ of the scalar, what stands behind it.
-func (t *tree) marks(lines [][]rune) []Pos {
+func (t *tree) marks(lines *lines) []Pos {
 	want := strings.Count(t.text, "${{")
 	at := t.start(lines)
 	left := len(`\U0001F600`) * len(t.text) // a bound of what the scalar takes, white space aside: a $ may be escaped
 	var places []Pos
-	for i, c := at.Line-1, at.Column-1; i < len(lines) && len(places) < want && left > 0; i, c = i+1, 0 {
-		for line := lines[i]; c+2 < len(line) && len(places) < want && left > 0; c++ {
+	for i, c := at.Line-1, at.Column-1; i < len(lines.text) && len(places) < want && left > 0; i, c = i+1, 0 {
+		for line := lines.at(i); c+2 < len(line) && len(places) < want && left > 0; c++ {
 			if line[c] == '$' && line[c+1] == '{' && line[c+2] == '{' {
 				places = append(places, t.behind(lines, i, c+3))
 			}
@@ -115,9 +131,9 @@ func (t *tree) marks(lines [][]rune) []Pos {
 }
 
 // behind is the place of the first character at or behind one of a line that is no space, be it on a later line.
-func (t *tree) behind(lines [][]rune, line, column int) Pos {
-	for i := line; i < len(lines); i, column = i+1, 0 {
-		rest := lines[i][column:]
+func (t *tree) behind(lines *lines, line, column int) Pos {
+	for i := line; i < len(lines.text); i, column = i+1, 0 {
+		rest := lines.at(i)[column:]
 		if first := slices.IndexFunc(rest, func(r rune) bool { return !unicode.IsSpace(r) }); first >= 0 {
 			return Pos{t.File, i + 1, column + first + 1}
 		}
