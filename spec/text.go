@@ -45,7 +45,11 @@ func notText(file, src, escape string) *Diagnostic {
 
 // wide tells whether a text is UTF-16, by its mark or by the zero byte that a letter has there.
 func wide(src string) bool {
-	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") || len(src) > 1 && (src[0] == 0) != (src[1] == 0)
+	if strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") {
+		return true
+	}
+	zero := func(i int) bool { return src[i] == 0 }
+	return len(src) > 3 && zero(0) == zero(2) && zero(1) == zero(3) && zero(0) != zero(1)
 }
 
 // turns tells whether a character embeds, overrides or isolates the direction of text: https://trojansource.codes. The
