@@ -2,10 +2,7 @@ package engine
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -84,116 +81,6 @@ func (c *Call) Allowed(n spec.Need) bool { return c.visit.run.grants.Allow(n) }
 // Hide hides secrets in a text that came from outside, before a message quotes a part of it: what is left of a secret
 // that was cut could not be known any more.
 func (c *Call) Hide(s string) string { return c.visit.run.stream.mask.text(s) }
-
-// Request is one question that a leaf asks of the world.
-type Request[T any] struct {
-	Needs   []spec.Need     // that must be granted
-	Content func() *Content // where the answer may be kept
-	Known   func(answer T)  // hears an answer that was known, where it is not nil
-	Model   *Asked          // nil: no model is asked
-	Do      func(context.Context) (T, error)
-}
-
-// Asked is the model that a request asks.
-type Asked struct {
-	Model string // provider/name; those that share it share its rate
-	Rate  Rate
-	Agent string       // that asks
-	Most  func() Usage // that the call may use, as far as anything bounds it
-	Used  func() Usage // that it used, known when it has ended, also in failure
-}
-
-// Ask is the one door out: all that a leaf asks of the world goes through it. What it needs must be granted; an answer
-// that is known already is not asked for; what a model may use must be left in the budgets, and its rate must allow it.
-func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
-	if err := c.granted(r.Needs...); err != nil {
-		return answer, err
-	}
-	c.visit.own().asked++
-	defer c.flush()
-	ask := func() (T, error) { return out(ctx, c, r) }
-	cache, how := c.visit.run.cache, c.visit.vx.caching
-	if cache == nil || !how.On || r.Content == nil {
-		return ask()
-	}
-	content := r.Content()
-	if content == nil {
-		return ask()
-	}
-	answer, fresh, err := through(ctx, cache, content, how.TTL, ask)
-	if fresh || err != nil {
-		return answer, err
-	}
-	if r.Model != nil {
-		c.use(r.Model.Agent, Usage{CacheHits: 1})
-	}
-	if r.Known != nil {
-		r.Known(answer)
-	}
-	return answer, nil
-}
-
-// granted says which need is not.
-func (c *Call) granted(needs ...spec.Need) error {
-	for _, n := range needs {
-		if !c.Allowed(n) {
-			return Errorf(Permission, "it needs %s", n.Flag())
-		}
-	}
-	return nil
-}
-
-// out asks the world.
-func out[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
-	m := r.Model
-	if m == nil {
-		return r.Do(ctx)
-	}
-	var most, used Usage
-	purses := c.purses(m)
-	if len(purses) > 0 || m.Rate.Tokens > 0 {
-		most = m.Most()
-	}
-	if err := hold(ctx, purses, most); err != nil {
-		return answer, err
-	}
-	defer func() { settle(purses, most, used) }() // also where asking panics
-	lane := c.visit.run.lanes.of(m.Model, m.Rate)
-	passage, err := lane.enter(ctx, most.Tokens())
-	if err != nil {
-		return answer, err
-	}
-	defer func() {
-		used = m.Used()
-		c.use(m.Agent, used)
-		lane.settle(passage, used.Tokens(), pauseIn(err))
-	}()
-	return r.Do(ctx)
-}
-
-// pauseIn is how long an error asks to wait.
-func pauseIn(err error) time.Duration {
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return e.RetryAfter
-	}
-	return 0
-}
-
-// purses are those that a call draws from: the run's, those of the files around, and the agent's.
-func (c *Call) purses(m *Asked) []*purse {
-	purses := c.visit.file.purses
-	if limit := c.visit.vx.body.Allowance; limit != (Allowance{}) {
-		purses = append(slices.Clip(purses), c.visit.run.purse(m.Agent, limit))
-	}
-	return purses
-}
-
-// use counts what an agent used.
-func (c *Call) use(agent string, u Usage) {
-	used := ByAgent{agent: u}
-	c.usage = c.usage.with(used)
-	c.visit.run.spend(Tally{Usage: used})
-}
 
 // subRun is an agent's work with one model, as it is told.
 type subRun struct {
