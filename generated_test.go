@@ -51,9 +51,10 @@ func TestImports(t *testing.T) {
 		"agents":            {},
 		"agents/agentstest": {}, // for tests: no folder may import it
 		"engine":            {"spec"},
+		"cache":             {},
 		"nodes":             {"spec", "agents", "engine"},
 		"examples":          {},
-		"cli":               {"spec", "agents", "engine", "nodes", "examples"},
+		"cli":               {"spec", "agents", "engine", "nodes", "cache", "examples"},
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}
 	owners := map[string]string{
