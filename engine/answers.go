@@ -15,7 +15,7 @@ import (
 // Content is all that shapes an answer from outside, and what people call the question.
 type Content struct {
 	Kind  string         // of what is asked, such as model or exec
-	Label string         // for people: a line without secrets
+	Label string         // for people; who keeps it sees one line, in which secrets are hidden
 	Value map[string]any // canonical
 }
 

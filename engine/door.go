@@ -44,6 +44,7 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	if content == nil {
 		return ask()
 	}
+	content.Label = c.visit.run.stream.mask.line(content.Label)
 	answer, fresh, err := through(ctx, cache, content, how.TTL, ask)
 	if fresh || err != nil {
 		return answer, err

@@ -159,6 +159,9 @@ func (m *mask) settled(s string) int {
 	return len(s)
 }
 
+// line makes one line of a text, after secrets of several lines were found in it.
+func (m *mask) line(s string) string { return strings.Join(strings.Fields(m.text(s)), " ") }
+
 // value is a copy of a canonical value in which secrets are hidden.
 func (m *mask) value(v any) any {
 	switch v := v.(type) {

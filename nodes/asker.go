@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
@@ -136,7 +135,6 @@ func content(m candidate, model agents.Model, q agents.Question) *engine.Content
 	if m, ok := model.(interface{ Identity() string }); ok { // with the address that the environment gives
 		value["model"] = m.Identity()
 	}
-	label := m.name + ": " + strings.Join(strings.Fields(q.Prompt()), " ")
 	if mock, ok := model.(*agents.Mock); ok {
 		value["call"] = int64(q.Call) // which a mock's answer depends on
 		if mock.Reply != nil {
@@ -152,7 +150,7 @@ func content(m candidate, model agents.Model, q agents.Question) *engine.Content
 	if value["question"], err = spec.ParseJSON(string(b)); err != nil {
 		return nil
 	}
-	return &engine.Content{Kind: "model", Label: label, Value: value}
+	return &engine.Content{Kind: "model", Label: m.name + ": " + q.Prompt(), Value: value}
 }
 
 // question is the task with what only the call knows.

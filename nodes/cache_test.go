@@ -22,6 +22,7 @@ type memory struct {
 
 type remembered struct {
 	answer []byte
+	label  string
 	at     time.Time
 }
 
@@ -32,13 +33,13 @@ func (m *memory) Find(key string) ([]byte, time.Time, bool) {
 	return r.answer, r.at, ok
 }
 
-func (m *memory) Keep(key, _ string, answer []byte) {
+func (m *memory) Keep(key, label string, answer []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kept == nil {
 		m.kept = map[string]remembered{}
 	}
-	m.kept[key] = remembered{answer, time.Now()}
+	m.kept[key] = remembered{answer, label, time.Now()}
 }
 
 // counted is a model that counts how often it is asked.
@@ -123,6 +124,27 @@ parallel:
 `, m.option()), nil, engine.WithCache(engine.NewCache(&memory{})))
 		if want := `[null,"hi for the 2th time"]`; r.said() != want {
 			t.Errorf("it came to %s, want %s", r.said(), want)
+		}
+	})
+}
+
+// What is kept says for people what was asked: in one line, and without secrets, those of several lines too.
+func TestCacheLabels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{}
+		prompt := "say\n  hunter2 and\nBEGIN\nKEY\tEND"
+		g := graphOf(t, "{agent: {model: counted/a}, cache: true}", (&counted{}).option())
+		r := try(t, g, prompt, engine.WithCache(engine.NewCache(store)), engine.WithSecrets("hunter2", "BEGIN\nKEY\tEND"))
+		if r.Error != nil {
+			t.Fatal(r.Error)
+		}
+		for _, kept := range store.kept {
+			if want := "counted/a: say *** and ***"; kept.label != want {
+				t.Errorf("it is labelled %q, want %q", kept.label, want)
+			}
+		}
+		if len(store.kept) != 1 {
+			t.Errorf("%d answers are kept", len(store.kept))
 		}
 	})
 }
