@@ -131,9 +131,9 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 
 // content is all that shapes a model's answer.
 func content(m candidate, model agents.Model, q agents.Question) *engine.Content {
-	value := map[string]any{"model": m.address}
-	if m, ok := model.(interface{ Identity() string }); ok { // with the address that the environment gives
-		value["model"] = m.Identity()
+	value := map[string]any{"model": m.name}
+	if known, ok := model.(interface{ Identity() string }); ok { // the environment may put another in its place
+		value["model"] = known.Identity()
 	}
 	if mock, ok := model.(*agents.Mock); ok {
 		value["call"] = int64(q.Call) // which a mock's answer depends on

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -117,8 +118,12 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		return nil, err
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "exec", Name: argv[0]}}, Content: func() *engine.Content {
-		return &engine.Content{Kind: "exec", Label: argv[0], Value: map[string]any{
-			"argv": texts(argv), "environment": texts(environment), "dir": dir, "stdin": stdin,
+		at, err := filepath.Abs(dir)
+		if err != nil {
+			return nil
+		}
+		return &engine.Content{Kind: "exec", Label: strings.Join(argv, " "), Value: map[string]any{
+			"argv": texts(argv), "environment": texts(environment), "dir": at, "stdin": stdin,
 		}}
 	}, Do: func(ctx context.Context) (string, error) {
 		ctx, stop := context.WithCancelCause(ctx)
