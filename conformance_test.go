@@ -22,5 +22,8 @@ func TestConformance(t *testing.T) {
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("the conformance scripts are not here: %v", err)
 	}
-	testscript.Run(t, testscript.Params{Dir: dir})
+	testscript.Run(t, testscript.Params{Dir: dir, Setup: func(e *testscript.Env) error {
+		e.Setenv("FLOWRUN_CACHE", filepath.Join(e.WorkDir, ".answers"))
+		return nil
+	}})
 }

@@ -71,6 +71,8 @@ func candidates(app *urfave.App, line []string) []string {
 		return nodes.Language().Spec.Topics()
 	case command.Name == "models":
 		return agents.NewSet().Names()
+	case command.Name == "cache":
+		return cacheActions
 	case command.Name == "completion":
 		return shells
 	}

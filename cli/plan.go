@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
 )
@@ -26,20 +28,24 @@ type need struct {
 }
 
 // plan prints what a run would do. unready is why it could not begin, were everything granted.
-func (p *program) plan(format string, g *engine.Graph, granted engine.Grants, unready error) error {
+func (p *program) plan(c *urfave.Context, g *engine.Graph, unready error) error {
 	var invalid *engine.InvalidError
 	if unready != nil && (!errors.As(unready, &invalid) || len(invalid.Wrong) > 0) {
 		return unready
 	}
 	d := g.Draw()
 	out := &plan{Workflow: d.Name, Steps: g.Least(), Nodes: d.Nodes, Needs: []need{}, Missing: []string{}}
+	for i := range out.Nodes {
+		out.Nodes[i].Cache = out.Nodes[i].Cache && !c.Bool("no-cache")
+	}
+	granted := grants(c)
 	for _, n := range g.Pipeline().Needs() {
 		out.Needs = append(out.Needs, need{n.Flag(), granted.Allow(n), n.Pos.String()})
 	}
 	if invalid != nil {
 		out.Missing = invalid.Missing
 	}
-	if format == "json" {
+	if c.String("output") == "json" {
 		return printJSON(p.Out, out)
 	}
 	_, err := io.WriteString(p.Out, out.String())
@@ -78,6 +84,9 @@ func planned(n engine.DrawnNode) string {
 	}
 	if n.Uses != "" {
 		line += "  " + n.Uses
+	}
+	if n.Cache {
+		line += "  cache"
 	}
 	if n.When != "" {
 		line += "  when " + n.When

@@ -15,6 +15,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/cache"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
@@ -34,6 +35,7 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.StringFlag{Name: "session-id", Usage: "the `ID` of the session it belongs to, which is run.session_id in the file (default the run's)"},
 		&urfave.StringFlag{Name: "run-id", Usage: "the `ID` of the run (default a new one)"},
 		pricesFlag(),
+		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
@@ -90,13 +92,25 @@ func (p *program) run(c *urfave.Context) error {
 		return err
 	}
 	opts = append(opts, engine.WithSecrets(set.Secrets()...))
+	if !c.Bool("no-cache") {
+		answers := cache.Own()
+		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
+		defer func() { p.keptNone(c, answers.Err()) }()
+	}
 	if c.Bool("dry-run") {
-		return p.plan(c.String("output"), graph, grants(c), engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
+		return p.plan(c, graph, engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
 	}
 	if err := engine.Check(graph, input, opts...); err != nil {
 		return err
 	}
 	return p.execute(c, lang, graph, input, opts)
+}
+
+// keptNone warns that answers were not kept, if that is so.
+func (p *program) keptNone(c *urfave.Context, err error) {
+	if err != nil && !c.Bool("quiet") {
+		fmt.Fprintf(p.Err, "flowrun: warning: answers are not kept: %s\n", escapeLines(err.Error()))
+	}
 }
 
 // execute runs what is known to be able to begin.

@@ -2,8 +2,10 @@ package cli_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -16,6 +18,9 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=0") // else each program that a script calls sleeps for a second at its end
+	}
+	if _, ok := os.LookupEnv("FLOWRUN_CACHE"); !ok {
+		os.Setenv("FLOWRUN_CACHE", filepath.Join(os.DevNull, "answers")) // no test touches the cache of who runs it
 	}
 	testscript.Main(m, map[string]func(){
 		"flowrun": func() { os.Exit(cli.Main(os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
@@ -32,15 +37,37 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("LANG", "C.UTF-8")
+			e.Setenv("FLOWRUN_CACHE", filepath.Join(e.WorkDir, ".answers"))
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("there is no condition %q", name)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cut":    cut,
 			"exits":  exits,
 			"events": events,
 			"openai": openai,
 			"site":   site,
 		},
 	})
+}
+
+// cut cuts every file in a folder in half: cut FOLDER
+func cut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: cut FOLDER")
+	}
+	files, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, f := range files {
+		info, err := f.Info()
+		ts.Check(err)
+		ts.Check(os.Truncate(filepath.Join(ts.MkAbs(args[0]), f.Name()), info.Size()/2))
+	}
 }
 
 // exits runs a program that must end with an exit code: exits 2 flowrun run

@@ -23,7 +23,8 @@ type DrawnNode struct {
 	Parent string `json:"parent,omitempty"` // the path of the container around it
 	Leaf   bool   `json:"leaf"`
 	When   string `json:"when,omitempty"`
-	Uses   string `json:"uses,omitempty"` // a model, a command, an address
+	Uses   string `json:"uses,omitempty"`  // a model, a command, an address
+	Cache  bool   `json:"cache,omitempty"` // its answers are kept
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
@@ -68,7 +69,7 @@ func (d *drawer) file(u *unit, parent, path string) ends {
 
 func (d *drawer) node(u *unit, vx *vertex, parent, path string) ends {
 	n := vx.node
-	drawn := DrawnNode{Path: path, Label: vx.segment, Kind: n.Kind.Name, Parent: parent, Leaf: n.Kind.Leaf, Uses: vx.body.Uses, File: n.Pos.File, Line: n.Pos.Line, Column: n.Pos.Column}
+	drawn := DrawnNode{Path: path, Label: vx.segment, Kind: n.Kind.Name, Parent: parent, Leaf: n.Kind.Leaf, Uses: vx.body.Uses, Cache: vx.caching.On, File: n.Pos.File, Line: n.Pos.Line, Column: n.Pos.Column}
 	switch {
 	case n.Name != "":
 		drawn.Label = n.Name

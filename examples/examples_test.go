@@ -32,6 +32,7 @@ func flowrun(args ...string) (stdout, stderr string, code int) {
 func atRoot(t *testing.T) {
 	t.Helper()
 	t.Chdir("..")
+	t.Setenv("FLOWRUN_CACHE", t.TempDir())
 	for _, p := range agents.Providers() {
 		for _, name := range p.KeyEnv {
 			t.Setenv(name, "")
