@@ -32,7 +32,7 @@ import (
 //
 // Blocks of other languages are for people. In a console block a line that begins with "$ " is a command, what follows
 // is what it prints. Commands are flowrun (or go run .), cat FILE and echo $?; "NAME=value " before one sets a variable, "echo TEXT | "
-// gives it input. A line that is ... stands for any lines. Durations, dates and run ids may differ.
+// gives it input. A line that is ... stands for any lines. Durations, dates, keys and run ids may differ.
 // UPDATE=1 go test . writes into the pages what the commands print.
 
 // pages are the files that people read.
@@ -226,6 +226,7 @@ var vague = []struct {
 	{regexp.MustCompile(`\d{8}-\d{6}-[0-9a-f]{8}`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d\b`), "TIME"},
+	{regexp.MustCompile(`  [0-9a-f]{8}  `), "  KEY  "},
 	{regexp.MustCompile(`"duration_ms": ?\d+`), `"duration_ms": 0`},
 	{regexp.MustCompile(`(?m) +$`), ""},
 }
