@@ -67,13 +67,13 @@ func TestEditorProblems(t *testing.T) {
 		"retry as true":            {"chain:\n  - agent: {model: mock}\n    retry: true", "3: " + retryForm},
 		"route to a broken node":   {"route: {agnet: x}\ncases: {a: {set: 1}}", "1: Property agnet is not allowed.\n1: " + needsKind},
 		"list for a route":         {"route: [a]\ncases: {a: {set: 1}}", "1: must be an expression, or a node"},
-		"list for an agent":        {"agents: {w: {model: mock}}\nagent: [w]", "2: must be a name in agents, or a mapping with use, model, system, prompt, temperature, top_p, max_tokens, stop, seed, reasoning, output_schema, output_retries, extra, base_url, mock, timeout, retry"},
+		"list for an agent":        {"agents: {w: {model: mock}}\nagent: [w]", "2: must be a name in agents, or a mapping with use, model, system, …"},
 		"duration without a unit":  {"chain:\n  - set: prev\n    timeout: 30", "3: must be a duration such as 500ms, 30s or 1h30m"},
 		"duration in words":        {"chain:\n  - set: prev\n    timeout: 5 minutes", "3: must be a duration such as 500ms, 30s or 1h30m"},
 		"empty chain":              {"name: a\nchain: []", "2: Array has too few items. Expected 1 or more."},
 		"mapping for a chain":      {"chain:\n  set: prev", "2: must be a list of nodes"},
 		"mapping for parallel":     {"chain:\n  - parallel:\n      a: {set: 1}\n      b: {set: 2}", "3: must be a list of nodes"},
-		"list for limits":          {"limits:\n  - max_steps: 3\nset: prev", "2: must be a mapping with max_steps, max_visits_per_node, max_concurrency, timeout"},
+		"list for limits":          {"limits:\n  - max_steps: 3\nset: prev", "2: must be a mapping with max_steps, max_visits_per_node, max_concurrency, timeout, …"},
 		"list for cases":           {"route: input\ncases:\n  - set: 1", "3: must be a mapping of keys to nodes"},
 		"bad word for on_error":    {"chain:\n  - set: prev\n    on_error: ignore", "3: must be fail or continue"},
 		"bad word for reasoning":   {"agent: {model: mock, reasoning: hihg}", "1: must be low, medium or high"},
@@ -95,7 +95,8 @@ func TestEditorProblems(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := s.problems(fileOf(name)); got != tt.want {
+			want, more := strings.CutSuffix(tt.want, "…")
+			if got := s.problems(fileOf(name)); got != tt.want && !(more && strings.HasPrefix(got, want)) {
 				t.Errorf("an editor shows:\n%s\nnot:\n%s", got, tt.want)
 			}
 			if _, problems := lang.Parse("p.yaml", ".", []byte(tt.src)); problems.Err() == nil {
