@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -63,14 +64,20 @@ func (c *Call) Asked() int { return c.visit.own().asked }
 // Bounded tells whether a timeout of the file bounds the attempt.
 func (c *Call) Bounded() bool { return c.visit.vx.timeout > 0 }
 
-// Agent is by what an agent is known in the run: its name in the header, after that of an included file; without one
-// the node stands for it.
+// Agent is by what an agent is known in the run: its name in the header, or without one that of its node, in an included
+// file after the file's. A node that has no name, or that of an agent of the header, is known by its path. So no two agents
+// share their usage and their budget.
 func (c *Call) Agent(name string) string {
-	switch unit := c.visit.file.unit; {
-	case name == "":
-		return c.visit.label()
-	case !unit.main:
-		return unit.pipeline.Name + "/" + name
+	v, unit := c.visit, c.visit.file.unit
+	if name == "" {
+		name = v.vx.node.Name
+		taken := func(e spec.Entry) bool { return e.Name == name }
+		if name == "" || slices.ContainsFunc(unit.pipeline.Header.Entries("agents"), taken) {
+			return v.Path()
+		}
+	}
+	if !unit.main {
+		return unit.title + "/" + name
 	}
 	return name
 }

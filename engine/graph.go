@@ -28,6 +28,7 @@ func (g *Graph) Pipelines() []*spec.Pipeline { return slices.Collect(maps.Keys(g
 type unit struct {
 	pipeline *spec.Pipeline
 	main     bool
+	title    string // by which its agents are known; no other file has it
 	root     *vertex
 	finally  *vertex
 	output   *spec.Expr
@@ -109,7 +110,21 @@ func (s span) with(o span) span { return span{s.low, max(s.high, o.high)} }
 func (l *Language) Compile(p *spec.Pipeline) *Graph {
 	g := &Graph{lang: l, units: map[*spec.Pipeline]*unit{}}
 	g.root = g.unit(p, true)
+	g.entitle()
 	return g
+}
+
+// entitle gives each file a title: its name, or where several have that, its path.
+func (g *Graph) entitle() {
+	named := map[string]int{}
+	for p := range g.units {
+		named[p.Name]++
+	}
+	for p, u := range g.units {
+		if u.title = p.Name; named[p.Name] > 1 {
+			u.title = p.File
+		}
+	}
 }
 
 func (g *Graph) unit(p *spec.Pipeline, main bool) *unit {

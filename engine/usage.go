@@ -27,8 +27,7 @@ func (t Tally) clone() Tally {
 	return t
 }
 
-// ByAgent is what each agent used; nil where none was asked. An agent is known by its name in the header, one that has
-// none by that of its node; those of an included file have the file's name in front.
+// ByAgent is what each agent used, by [Call.Agent]; nil where none was asked.
 type ByAgent map[string]Usage
 
 // with adds what is in another, which stays as it is.

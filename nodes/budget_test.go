@@ -2,8 +2,11 @@ package nodes_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -95,6 +98,39 @@ parallel:
 			t.Errorf("it ended with %v after %d tokens", r.Error, r.Usage.Total().Tokens())
 		}
 	})
+}
+
+// Agents of one name, on a node and in the header or in several files, have each a budget of its own.
+func TestBudgetsOfOneName(t *testing.T) {
+	const bounded = "agents: {critic: {model: mock, mock: {tokens: {in: 10, out: 10}}, budget: {tokens: %d}}}\n"
+	tests := map[string]struct{ src, want string }{
+		"on a node": {fmt.Sprintf(bounded, 1000) + `
+chain:
+  - {agent: critic, prompt: one}
+  - {name: critic, agent: {use: critic, budget: {tokens: 5}}, prompt: two}
+`, "reached budget.tokens=5: 0 used, and this call may use 20 (raise budget.tokens)"},
+		"in files": {"chain: [{flow: ./large/sub.yaml}, {flow: ./small/sub.yaml}]",
+			"reached agents.critic.budget.tokens=5: 0 used, and this call may use 20 (raise agents.critic.budget.tokens)"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for folder, tokens := range map[string]int{"large": 1000, "small": 5} {
+				file := filepath.Join(dir, folder, "sub.yaml")
+				if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, fmt.Appendf(nil, bounded+"agent: critic\nprompt: hello", tokens), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g, problems := nodes.Language().Parse("p.yaml", dir, []byte(tt.src))
+			if g == nil {
+				t.Fatal(problems)
+			}
+			_, err := engine.Run(t.Context(), g, nil)
+			if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+				t.Errorf("it ended with %v, want %s", err, tt.want)
+			}
+		})
+	}
 }
 
 // A budget is neither caught nor continued past, and what was used before a cut counts after it.
