@@ -20,8 +20,7 @@ type Request[T any] struct {
 
 // Asked is the model that a request asks.
 type Asked struct {
-	Model string // provider/name; those that share it share its rate
-	Rate  Rate
+	Model string       // those that share it share its rate
 	Agent string       // that asks
 	Most  func() Usage // that the call may use, as far as anything bounds it
 	Used  func() Usage // that it used, known when it has ended, also in failure
@@ -76,14 +75,14 @@ func out[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	}
 	var most, used Usage
 	purses := c.purses(m)
-	if len(purses) > 0 || m.Rate.Tokens > 0 {
+	lane := c.visit.run.lanes.of(m.Model)
+	if len(purses) > 0 || lane.rate.Tokens > 0 {
 		most = m.Most()
 	}
 	if err := hold(ctx, purses, most); err != nil {
 		return answer, err
 	}
 	defer func() { settle(purses, most, used) }() // also where asking panics
-	lane := c.visit.run.lanes.of(m.Model, m.Rate)
 	passage, err := lane.enter(ctx, most.Tokens())
 	if err != nil {
 		return answer, err

@@ -13,6 +13,7 @@ type Graph struct {
 	lang  *Language
 	root  *unit
 	units map[*spec.Pipeline]*unit
+	rates map[string]Rate // of models, the strictest where several are written for one
 }
 
 // Pipeline is the file that the graph was compiled from.
@@ -111,6 +112,7 @@ func (l *Language) Compile(p *spec.Pipeline) *Graph {
 	g := &Graph{lang: l, units: map[*spec.Pipeline]*unit{}}
 	g.root = g.unit(p, true)
 	g.entitle()
+	g.rate()
 	return g
 }
 

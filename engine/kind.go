@@ -41,6 +41,8 @@ type Body struct {
 	Uses string
 	// Unpriced are the models that it may ask and of which nobody knows what they cost.
 	Unpriced []string
+	// Rates are how fast the models may be asked that it may ask, where that is bounded. They hold for all of the run.
+	Rates map[string]Rate
 	// Allowance is what it may use in the whole run.
 	Allowance Allowance
 	// Ready says, before the first step of a run, what the node lacks to do its work; it may be nil.

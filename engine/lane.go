@@ -38,22 +38,45 @@ func RateIn(o *spec.Object) Rate {
 	return r
 }
 
+// With is the stricter of two rates, in each of their parts.
+func (r Rate) With(o Rate) Rate {
+	return Rate{stricter(r.Requests, o.Requests), stricter(r.Tokens, o.Tokens), stricter(r.AtOnce, o.AtOnce)}
+}
+
+func stricter(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// rate gathers the rates of the models that the files name.
+func (g *Graph) rate() {
+	g.rates = map[string]Rate{}
+	for _, u := range g.units {
+		for _, vx := range u.vertices {
+			for model, r := range vx.body.Rates {
+				g.rates[model] = g.rates[model].With(r)
+			}
+		}
+	}
+}
+
 // lanes are the models of a run.
 type lanes struct {
+	rates map[string]Rate
+
 	mu     sync.Mutex
 	byName map[string]*lane
 }
 
-// of is the lane of a model: all that call it the same way share it.
-func (ls *lanes) of(model string, r Rate) *lane {
+// of is the lane of a model: all that call it share it.
+func (ls *lanes) of(model string) *lane {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := ls.byName[model]
 	if l == nil {
-		l = &lane{rate: r, gate: make(chan struct{}, 1)}
-		if r.AtOnce > 0 {
-			l.room = make(chan struct{}, r.AtOnce)
-		}
+		l = &lane{rate: ls.rates[model], gate: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 		if ls.byName == nil {
 			ls.byName = map[string]*lane{}
 		}
@@ -64,13 +87,14 @@ func (ls *lanes) of(model string, r Rate) *lane {
 
 // lane lets calls to one model out in the order in which they came, no faster than its rate allows.
 type lane struct {
-	rate Rate
-	gate chan struct{} // held by the one whose turn it is: those who wait for a channel get it in their order
-	room chan struct{} // of those that may be out at once; nil where any number may
+	rate    Rate
+	gate    chan struct{} // held by the one whose turn it is: those who wait for a channel get it in their order
+	changed chan struct{} // tells that one that a call has ended
 
-	mu    sync.Mutex
-	out   []*passage // of the last minute, the oldest first
-	until time.Time  // nobody before: the provider asked for a pause
+	mu     sync.Mutex
+	recent []*passage // of the last minute, the oldest first
+	away   int        // calls that were let out and have not ended
+	until  time.Time  // nobody before: the provider asked for a pause
 }
 
 // passage is one call that was let out.
@@ -81,13 +105,12 @@ type passage struct {
 
 // enter waits until a call that may use so many tokens is let out. The error is the cause of ctx.
 func (l *lane) enter(ctx context.Context, tokens int) (*passage, error) {
-	if !take(ctx, l.gate) {
+	select {
+	case l.gate <- struct{}{}:
+	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	defer func() { <-l.gate }()
-	if l.room != nil && !take(ctx, l.room) {
-		return nil, context.Cause(ctx)
-	}
 	for {
 		p, wait := l.pass(time.Now(), tokens)
 		if p != nil {
@@ -96,55 +119,52 @@ func (l *lane) enter(ctx context.Context, tokens int) (*passage, error) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
+		case <-l.changed:
+			t.Stop()
 		case <-ctx.Done():
 			t.Stop()
-			l.leave()
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-func take(ctx context.Context, place chan<- struct{}) bool {
-	select {
-	case place <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// pass lets a call out, or says how long to wait before asking again.
+// pass lets a call out, or says how long to wait before asking again, unless a call ends earlier.
 func (l *lane) pass(now time.Time, tokens int) (*passage, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.Before(l.until) {
 		return nil, l.until.Sub(now)
 	}
-	for len(l.out) > 0 && now.Sub(l.out[0].at) >= time.Minute {
-		l.out = l.out[1:]
+	if l.rate.AtOnce > 0 && l.away >= l.rate.AtOnce {
+		return nil, time.Hour // for one of them to end
 	}
-	if l.rate.Requests > 0 && len(l.out) >= l.rate.Requests {
-		return nil, l.out[len(l.out)-l.rate.Requests].at.Add(time.Minute).Sub(now)
+	for len(l.recent) > 0 && now.Sub(l.recent[0].at) >= time.Minute {
+		l.recent = l.recent[1:]
 	}
-	if l.rate.Tokens > 0 && len(l.out) > 0 { // a call that is larger than the rate goes alone
+	if n := len(l.recent); l.rate.Requests > 0 && n >= l.rate.Requests {
+		return nil, l.recent[n-l.rate.Requests].at.Add(time.Minute).Sub(now)
+	}
+	if l.rate.Tokens > 0 && len(l.recent) > 0 { // a call that is larger than the rate goes alone
 		used := tokens
-		for _, p := range l.out {
+		for _, p := range l.recent {
 			used += p.tokens
 		}
 		if used > l.rate.Tokens {
-			return nil, l.out[0].at.Add(time.Minute).Sub(now)
+			return nil, l.recent[0].at.Add(time.Minute).Sub(now)
 		}
 	}
 	p := &passage{at: now, tokens: tokens}
 	if l.rate.Requests > 0 || l.rate.Tokens > 0 {
-		l.out = append(l.out, p)
+		l.recent = append(l.recent, p)
 	}
+	l.away++
 	return p, 0
 }
 
 // settle says what a call used, and how long the provider asked to wait: that holds for all.
 func (l *lane) settle(p *passage, tokens int, pause time.Duration) {
 	l.mu.Lock()
+	l.away--
 	p.tokens = tokens
 	if pause > 0 && pause <= maxRetryAfter {
 		if until := time.Now().Add(pause); until.After(l.until) {
@@ -152,11 +172,8 @@ func (l *lane) settle(p *passage, tokens int, pause time.Duration) {
 		}
 	}
 	l.mu.Unlock()
-	l.leave()
-}
-
-func (l *lane) leave() {
-	if l.room != nil {
-		<-l.room
+	select {
+	case l.changed <- struct{}{}:
+	default: // it is told already
 	}
 }

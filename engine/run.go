@@ -83,7 +83,7 @@ func newRunID(t time.Time) string {
 }
 
 func newRun(g *Graph, opts []Option) *run {
-	r := &run{graph: g}
+	r := &run{graph: g, lanes: lanes{rates: g.rates}}
 	r.defaults(g.root.limits)
 	for _, o := range opts {
 		o(r)

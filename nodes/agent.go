@@ -62,7 +62,8 @@ prompt: Write about ${{ input ?? "a pond" }}
 		Build: func(n *spec.Node) engine.Body {
 			a := newAsker(o, n)
 			label, _ := n.Ref("agent")
-			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: func() error { return a.missing }, Unpriced: a.unpriced(), Allowance: a.allowance}
+			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: func() error { return a.missing },
+				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance}
 		},
 	}
 }

@@ -18,18 +18,22 @@ type asker struct {
 	prompt    *spec.Expr
 	system    *spec.Expr
 	attach    attaching
-	mock      *spec.Object // what the mock answers, if anything is written
-	task      agents.Task  // what is the same for every call
-	agent     string       // of the header, for which its usage counts; empty: the node itself
+	mock      *spec.Object           // what the mock answers, if anything is written
+	task      agents.Task            // what is the same for every call
+	agent     string                 // of the header, for which its usage counts; empty: the node itself
+	rates     map[string]engine.Rate // by the address of a model
 	allowance engine.Allowance
 }
 
 func newAsker(o *options, n *spec.Node) *asker {
 	d := defined(n)
-	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n, d), mock: d.at("mock").Record("mock")}
+	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n, d), mock: d.at("mock").Record("mock"), rates: map[string]engine.Rate{}}
 	for _, ref := range o.models(n, d) {
 		c, err := o.open(ref)
 		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
+		if rate := engine.RateIn(ref.entry); rate != (engine.Rate{}) {
+			a.rates[c.address] = rate.With(a.rates[c.address])
+		}
 	}
 	if own := n.Record("agent"); own != nil && own.Has("budget") {
 		a.allowance = engine.AllowanceIn(own, "")
@@ -112,7 +116,7 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 		return engine.Ask(ctx, c, engine.Request[agents.Answer]{
 			Content: func() *engine.Content { return content(m, model, q) },
 			Model: &engine.Asked{
-				Model: m.address, Rate: m.rate, Agent: c.Agent(a.agent),
+				Model: m.address, Agent: c.Agent(a.agent),
 				Most: func() engine.Usage { return m.usage(agents.Bound(model, q)) }, Used: func() engine.Usage { return m.usage(used) },
 			},
 			Do: func(ctx context.Context) (agents.Answer, error) {

@@ -38,6 +38,8 @@ type bird string
 func (m bird) Answer(_ context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
 	used := agents.Answer{Usage: agents.Usage{Calls: 1}}
 	switch {
+	case q.Prompt() == "slowly":
+		time.Sleep(time.Second) // by the clock of the test
 	case m == "none":
 		return used, &agents.Error{Kind: agents.BadRequest, Status: http.StatusNotFound, Message: "no such model"}
 	case m == "limited" && q.Prompt() == "first":
@@ -199,6 +201,54 @@ do: {agent: {model: m, mock: {latency: 1s, tokens: {in: 10, out: 10}}}, prompt: 
 			})
 		})
 	}
+}
+
+// One model under several names has one rate: the strictest that is written, whoever asks first.
+func TestRatesOfOneModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := try(t, graphOf(t, `
+models: {fast: {model: mock, rate_limit: {rpm: 9}}, slow: {model: mock, rate_limit: {rpm: 2}, max_concurrency: 1}}
+chain:
+  - agent: {model: mock}
+  - agent: {model: fast}
+  - agent: {model: slow}
+`), nil)
+		if r.Error != nil || r.Duration != time.Minute {
+			t.Errorf("it ended with %v after %v", r.Error, r.Duration)
+		}
+	})
+}
+
+// Who waits for tokens goes on when a call ends that used less than was held for it.
+func TestRateGivesBackWhatWasNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := try(t, graphOf(t, `
+models: {m: {model: parrot/a, rate_limit: {tpm: 1000}}}
+parallel:
+  - {agent: {model: m, max_tokens: 800}, prompt: slowly}
+  - {agent: {model: m, max_tokens: 800}, prompt: slowly}
+`, parrots()), nil)
+		if r.Error != nil || r.Duration != 2*time.Second {
+			t.Errorf("it ended with %v after %v", r.Error, r.Duration)
+		}
+	})
+}
+
+// Who is stopped while waiting in a lane makes way for those behind.
+func TestRateLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := try(t, graphOf(t, `
+models: {m: {model: mock, max_concurrency: 1}}
+parallel:
+  - {agent: {model: m, mock: {latency: 10s}}, prompt: one}
+  - chain: [{wait: 1s}, {agent: {model: m}, prompt: two, timeout: 2s}]
+  - chain: [{wait: 2s}, {agent: {model: m}, prompt: three}]
+on_error: continue
+`), nil)
+		if r.Error != nil || r.Failures != 1 || r.Duration != 10*time.Second || r.Usage.Total().Calls != 2 {
+			t.Errorf("it ended with %v after %v, %d failures, %d calls", r.Error, r.Duration, r.Failures, r.Usage.Total().Calls)
+		}
+	})
 }
 
 // A model that asks for a pause gets one from all, not only from the one that it told.

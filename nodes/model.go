@@ -99,14 +99,13 @@ type candidate struct {
 	name    string
 	address string       // the name, with the address that the file gives it: what shares it is one model
 	model   agents.Model // nil: the mock, which is another for each call
-	rate    engine.Rate
 	price   agents.Price
 	priced  bool
 }
 
 // open makes a model ready to be asked. The error says what the environment lacks.
 func (o *options) open(ref modelRef) (candidate, error) {
-	c := candidate{name: ref.name, address: ref.address(), rate: engine.RateIn(ref.entry)}
+	c := candidate{name: ref.name, address: ref.address()}
 	c.price, c.priced = o.agents.Price(ref.name)
 	if ref.entry != nil && ref.entry.Has("price") {
 		p := ref.entry.Record("price")
