@@ -64,6 +64,10 @@ type Usage struct {
 	Output    int // with the thoughts
 	Reasoning int // the part of Output that was thoughts
 	Calls     int
+
+	// Untold says that the provider did not tell what the call used, or not all of it: it sent no count, the answer broke
+	// off, or nobody waited for its end. It may have to be paid for all the same.
+	Untold bool
 }
 
 // Kind is the sort of failure of a model.

@@ -45,15 +45,15 @@ func TestClaudeStreamed(t *testing.T) {
 			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"ok"}}`,
 			`{"type":"message_delta","delta":{"stop_reason":"stop_sequence"},"usage":"none"}`,
 			`{"type":"message_stop"}`,
-		}, "ok", Usage{Calls: 1}},
+		}, "ok", Usage{Calls: 1, Untold: true}},
 		"a negative index": {claudeStream(`{"type":"content_block_start","index":-1,"content_block":{"type":"text"}}`),
-			"model: a piece of the answer has no place in it, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1}},
+			"model: a piece of the answer has no place in it, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1, Untold: true}},
 		"an index in parts": {claudeStream(`{"type":"content_block_start","index":0.5,"content_block":{"type":"text"}}`),
-			"model: a piece of the answer has no place in it, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1}},
+			"model: a piece of the answer has no place in it, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1, Untold: true}},
 		"a block that never began": {claudeStream(`{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"x"}}`),
-			"model: block 1 of the answer goes on and never began, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1}},
+			"model: block 1 of the answer goes on and never began, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1, Untold: true}},
 		"a block that begins twice": {claudeStream(`{"type":"content_block_start","index":1,"content_block":{"type":"text"}}`, `{"type":"content_block_start","index":1,"content_block":{"type":"text"}}`),
-			"model: block 1 of the answer begins twice, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1}},
+			"model: block 1 of the answer begins twice, request req_1", Usage{Input: 100, Cached: 70, Written: 10, Output: 1, Calls: 1, Untold: true}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestClaudeWhole(t *testing.T) {
 				}
 				want := Usage{Input: 90, Cached: 70, Output: 3, Calls: 1}
 				if name == "no content" {
-					want = Usage{Calls: 1}
+					want = Usage{Calls: 1, Untold: true}
 				}
 				if got.Usage != want {
 					t.Errorf("usage is %+v, want %+v", got.Usage, want)

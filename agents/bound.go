@@ -1,6 +1,9 @@
 package agents
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strconv"
+)
 
 // What a question may use beside its bytes.
 const (
@@ -66,9 +69,9 @@ func whole(v any) int {
 	if err != nil {
 		return 0
 	}
-	var n count
-	if json.Unmarshal(data, &n) != nil {
+	f, err := strconv.ParseFloat(string(data), 64)
+	if err != nil || f < 0 {
 		return 0
 	}
-	return int(n)
+	return int(min(f, 1<<29)) // no model writes as much
 }

@@ -180,5 +180,8 @@ func soon(t *testing.T, what string, done <-chan struct{}) {
 // failedCall is the answer beside an error: a request was made, and no tokens are known of.
 var failedCall = Answer{Usage: Usage{Calls: 1}}
 
+// brokenCall is the one beside an error that came when a model may have worked already.
+var brokenCall = Answer{Usage: Usage{Calls: 1, Untold: true}}
+
 // hello is the question of most tests.
 func hello() Question { return Question{Messages: []Message{{Text: "hello"}}} }

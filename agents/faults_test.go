@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -212,11 +213,17 @@ func meet(t *testing.T, ref string, streamed bool, want string, took time.Durati
 			t.Errorf("asked %s", r.Host)
 		}
 	}
-	usage := Usage{Calls: 1}
+	usage := Usage{Calls: 1, Untold: true}
 	if err == nil && !strings.Contains(ref, "/usage-") {
 		usage = Usage{Input: agentstest.Input, Cached: agentstest.Cached, Output: agentstest.Output, Calls: 1}
 	}
 	if err == nil && got.Usage != usage {
 		t.Errorf("usage is %+v, want %+v", got.Usage, usage)
+	}
+	// Nothing is owed for what was refused, and what a whole answer tells is all, good or not.
+	e, _ := errors.AsType[*Error](err)
+	told := e != nil && (e.Status != 0 || slices.Contains([]Kind{Length, Refusal, Filtered, RateLimit}, e.Kind) || strings.Contains(e.Message, "is empty"))
+	if err != nil && got.Usage.Untold == told {
+		t.Errorf("usage is %+v after %v", got.Usage, err)
 	}
 }

@@ -28,15 +28,15 @@ func TestAnswerStreamed(t *testing.T) {
 		},
 		"no end mark behind the finish reason": {
 			frames: []string{`{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}`},
-			want:   "ok", usage: Usage{Calls: 1},
+			want:   "ok", usage: Usage{Calls: 1, Untold: true},
 		},
 		"text behind the finish reason": {
 			frames: []string{`{"choices":[{"delta":{"content":"o"},"finish_reason":"stop"}]}`, `{"choices":[{"delta":{"content":"k"}}]}`, `[DONE]`},
-			want:   "o|k", usage: Usage{Calls: 1},
+			want:   "o|k", usage: Usage{Calls: 1, Untold: true},
 		},
 		"comments, other events and carriage returns": {
 			frames: []string{": working\n\n", "event: ping\n\n", "id: 7\r\nretry: 10\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"ok\"},\r\ndata: \"finish_reason\":\"stop\"}]}\r\n\r\n", `[DONE]`},
-			want:   "ok", usage: Usage{Calls: 1},
+			want:   "ok", usage: Usage{Calls: 1, Untold: true},
 		},
 		"null choices, other indexes and usage in fractions": {
 			frames: []string{
@@ -45,18 +45,18 @@ func TestAnswerStreamed(t *testing.T) {
 				`{"choices":[null,{"index":0.0,"delta":{"content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12.0,"completion_tokens":-1}}`,
 				"data:[DONE] \n\n",
 			},
-			want: "ok", usage: Usage{Input: 12, Calls: 1},
+			want: "ok", usage: Usage{Input: 12, Calls: 1, Untold: true},
 		},
 		"tool calls that nobody asked for": {
 			frames: []string{
 				`{"choices":[{"delta":{"tool_calls":[{"index":-3,"function":{"arguments":"{}"}}]}}]}`,
 				`{"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}]}`,
 			},
-			want: "ok", usage: Usage{Calls: 1},
+			want: "ok", usage: Usage{Calls: 1, Untold: true},
 		},
 		"a line that langchaingo gives up on": {
 			frames: []string{`{"choices":[{"delta":{"content":"` + long + `"},"finish_reason":"stop"}]}`, `[DONE]`},
-			want:   long, usage: Usage{Calls: 1},
+			want:   long, usage: Usage{Calls: 1, Untold: true},
 		},
 	}
 	for name, tt := range tests {
@@ -97,11 +97,11 @@ func TestAnswerWhole(t *testing.T) {
 		},
 		"an error that is none": {
 			`{"error":null,"choices":[{"message":{"content":"Hello"}}]}`,
-			"Hello", Usage{Calls: 1},
+			"Hello", Usage{Calls: 1, Untold: true},
 		},
 		"more tokens than there are": {
 			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":1e30,"completion_tokens":3}}`,
-			"Hello", Usage{Output: 3, Calls: 1},
+			"Hello", Usage{Output: 3, Calls: 1, Untold: true},
 		},
 		"tokens that were cached, written and thought": {
 			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":100,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30},` +
@@ -119,19 +119,19 @@ func TestAnswerWhole(t *testing.T) {
 		},
 		"usage that is nonsense": {
 			`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":"12","prompt_tokens_details":"none","completion_tokens":-3,"completion_tokens_details":{"reasoning_tokens":null}}}`,
-			"Hello", Usage{Calls: 1},
+			"Hello", Usage{Calls: 1, Untold: true},
 		},
 		"usage that is none": {
 			`{"choices":[{"message":{"content":"Hello"}}],"usage":"free"}`,
-			"Hello", Usage{Calls: 1},
+			"Hello", Usage{Calls: 1, Untold: true},
 		},
 		"parts, thoughts among them": {
 			`{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]},{"type":"text","text":"Hel"},{"type":"text","text":"lo"}]}}]}`,
-			"Hello", Usage{Calls: 1},
+			"Hello", Usage{Calls: 1, Untold: true},
 		},
 		"a null choice, and one too many": {
 			`{"choices":[null,{"message":{"content":"Hello"},"finish_reason":"stop"},{"index":1,"message":{"content":"x"}}]}`,
-			"Hello", Usage{Calls: 1},
+			"Hello", Usage{Calls: 1, Untold: true},
 		},
 	}
 	for name, tt := range tests {

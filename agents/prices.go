@@ -57,6 +57,17 @@ func (p Price) Cost(u Usage) Cost {
 	return c
 }
 
+// Most is the most that one request may cost that uses no more than u: all of its input may be of the dearest sort.
+func (p Price) Most(u Usage) Cost {
+	var c Cost
+	c.add(u.Input, max(p.Input, p.Cached, p.Written))
+	c.add(u.Output, p.Output)
+	if p.Long != nil && u.Input > p.Above {
+		c = max(c, p.Long.Most(u))
+	}
+	return c
+}
+
 func either(price, other float64) float64 {
 	if price == 0 {
 		return other

@@ -95,6 +95,38 @@ func TestPriceOf(t *testing.T) {
 	}
 }
 
+// The most that a request may cost is never less than what it costs, however its input is made up.
+func TestMost(t *testing.T) {
+	t.Parallel()
+	claude := Price{Input: 3, Output: 15, Cached: 0.3, Written: 3.75, Above: 100, Long: &Price{Input: 6, Output: 22.5, Written: 7.5}}
+	odd := Price{Input: 1, Output: 1, Cached: 2, Above: 100, Long: &Price{Input: 0.5, Output: 0.5}}
+	tests := map[string]struct {
+		price Price
+		usage Usage
+		want  Cost
+	}{
+		"all of it is written":          {claude, Usage{Input: 100, Output: 2}, (100*375 + 2*1500) * 10_000},
+		"a long one":                    {claude, Usage{Input: 101, Output: 2}, (101*750 + 2*2250) * 10_000},
+		"remembered may cost more":      {odd, Usage{Input: 10}, 20_000_000},
+		"a long one may cost less":      {odd, Usage{Input: 101}, 202_000_000},
+		"nothing":                       {Price{}, Usage{Input: 1, Output: 1}, 0},
+		"more than anybody could count": {Price{Input: maxPrice}, Usage{Input: math.MaxInt}, math.MaxInt64},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.price.Most(tt.usage); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+			for _, u := range []Usage{tt.usage, {Input: tt.usage.Input, Written: tt.usage.Input}, {Input: tt.usage.Input, Cached: tt.usage.Input}, {Input: tt.usage.Input / 2}} {
+				if cost := tt.price.Cost(u); cost > tt.price.Most(tt.usage) {
+					t.Errorf("%+v costs %d", u, cost)
+				}
+			}
+		})
+	}
+}
+
 func TestCost(t *testing.T) {
 	t.Parallel()
 	price := Price{Input: 0.4, Output: 1.6, Cached: 0.1, Written: 0.5}

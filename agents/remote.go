@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -60,6 +61,7 @@ func (m *remote) once(ctx context.Context, q Question, text func(piece string)) 
 	answer, err := d.ask(ctx, m, x)
 	usage := d.used()
 	usage.Calls = x.calls
+	usage.Untold = x.owed && !refusedBefore(x.err) && (x.err != nil || usage.Input == 0 || usage.Output == 0 && answer != "")
 	none := Answer{Usage: usage}
 	if ctx.Err() != nil {
 		return none, ctx.Err()
@@ -74,6 +76,12 @@ func (m *remote) once(ctx context.Context, q Question, text func(piece string)) 
 		return none, x.fail(err)
 	}
 	return Answer{Text: answer, Usage: usage}, nil
+}
+
+// refusedBefore tells whether the provider refused a question before a model worked on it, with status 200 too.
+func refusedBefore(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && slices.Contains([]Kind{RateLimit, Auth, BadRequest}, e.Kind)
 }
 
 func (m *remote) dialect(q Question) dialect {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -246,6 +247,7 @@ func TestBound(t *testing.T) {
 	}{
 		"a text":                  {"openai/m", Question{System: "äh", Messages: []Message{{Text: "hello"}}}, Usage{Input: 16 + 3 + 16 + 5, Calls: 1}},
 		"a limit":                 {"openai/m", Question{MaxTokens: 7}, Usage{Input: 16, Output: 7, Calls: 1}},
+		"a limit beyond all":      {"openai/m", Question{MaxTokens: math.MaxInt}, Usage{Input: 16, Output: 1 << 29, Calls: 1}},
 		"several answers":         {"groq/m", Question{MaxTokens: 7, Extra: map[string]any{"n": 3}}, Usage{Input: 16 + 1000 + len(`{"n":3}`), Output: 21, Calls: 1}},
 		"a limit of the extras'":  {"openai/m", Question{Extra: map[string]any{"max_tokens": 9.0}}, Usage{Input: 16 + 1000 + len(`{"max_tokens":9}`), Output: 9, Calls: 1}},
 		"a limit that is none":    {"openai/m", Question{Extra: map[string]any{"max_completion_tokens": "x"}}, Usage{Input: 16 + 1000 + len(`{"max_completion_tokens":"x"}`), Calls: 1}},

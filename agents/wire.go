@@ -101,7 +101,8 @@ type exchange struct {
 	text    func(string)  // hears the answer as it comes; nil: it comes in one piece
 	dialect dialect
 
-	calls     int // 1 where the request was sent
+	calls     int  // 1 where the request was sent
+	owed      bool // an answer began, or may have begun: what it used must be paid for
 	requestID string
 	err       error // why there is no answer: langchaingo rewrites some errors and loses others
 }
@@ -155,6 +156,7 @@ func (x *exchange) send(req *http.Request) ([]byte, error) {
 	resp, err := x.client.Do(req.WithContext(ctx))
 	late.Stop()
 	if err != nil {
+		x.owed = ctx.Err() != nil
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // without the address, which stands in front already
 		}
@@ -227,6 +229,7 @@ func (x *exchange) receive(resp *http.Response, b *body) (string, error) {
 	if resp.StatusCode != http.StatusOK {
 		return "", refused(resp, b, packed)
 	}
+	x.owed = true
 	if packed != "" {
 		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer is packed as %s, which nobody asked for", packed)}
 	}

@@ -90,7 +90,8 @@ func out[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	defer func() {
 		used = m.Used()
 		c.use(m.Agent, used)
-		lane.settle(passage, used.Tokens(), pauseIn(err))
+		tokens, _ := used.drawn()
+		lane.settle(passage, tokens, pauseIn(err))
 	}()
 	return r.Do(ctx)
 }

@@ -46,16 +46,19 @@ type purse struct {
 
 // lacks says what keeps a call from what is left: until one in flight has ended, or for good. The lock is held.
 func (p *purse) lacks(most Usage) (problem string, forGood bool) {
-	over := func(used, held, most, limit int64) (bool, bool) {
-		return limit > 0 && (used+held+most > limit || used >= limit), used+most > limit || used >= limit
+	usedTokens, usedCost := p.used.drawn()
+	if limit, used := p.limit.Tokens, usedTokens; limit > 0 && over(limit, used, p.held.Tokens(), most.Tokens()) {
+		return p.refusal("tokens", fmt.Sprint(limit), fmt.Sprint(used), fmt.Sprint(most.Tokens())), over(limit, used, 0, most.Tokens())
 	}
-	if wait, never := over(int64(p.used.Tokens()), int64(p.held.Tokens()), int64(most.Tokens()), int64(p.limit.Tokens)); wait {
-		return p.refusal("tokens", fmt.Sprint(p.limit.Tokens), fmt.Sprint(p.used.Tokens()), fmt.Sprint(most.Tokens())), never
-	}
-	if wait, never := over(int64(p.used.Cost), int64(p.held.Cost), int64(most.Cost), int64(p.limit.Cost)); wait {
-		return p.refusal("usd", dollars(p.limit.Cost), dollars(p.used.Cost), dollars(most.Cost)), never
+	if limit, used := p.limit.Cost, usedCost; limit > 0 && over(limit, used, p.held.Cost, most.Cost) {
+		return p.refusal("usd", dollars(limit), dollars(used), dollars(most.Cost)), over(limit, used, 0, most.Cost)
 	}
 	return "", false
+}
+
+// over tells whether a limit has no room for a call, or none for any.
+func over[T int | Cost](limit, used, held, most T) bool {
+	return used >= limit || plus(plus(used, held), most) > limit
 }
 
 func (p *purse) refusal(field, limit, used, most string) string {

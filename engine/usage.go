@@ -62,24 +62,53 @@ type Usage struct {
 	CacheHits       int  `json:"cache_hits,omitempty"`       // questions that flowrun's own cache answered: no calls
 	Cost            Cost `json:"cost,omitempty"`
 	Unpriced        int  `json:"unpriced,omitempty"` // calls of which nobody knows what they cost
+
+	// Where nobody told what a call used, budgets and rates count the most that it may have: so much more than is known.
+	PresumedTokens int  `json:"presumed_tokens,omitempty"`
+	PresumedCost   Cost `json:"presumed_cost,omitempty"`
 }
 
 // Tokens are those of input and output together.
-func (u Usage) Tokens() int { return u.InputTokens + u.OutputTokens }
+func (u Usage) Tokens() int { return plus(u.InputTokens, u.OutputTokens) }
+
+// Presume adds what a call of which little is known may have used at the most.
+func (u *Usage) Presume(most Usage) {
+	u.PresumedTokens = max(0, most.Tokens()-u.Tokens())
+	u.PresumedCost = max(0, most.Cost-u.Cost)
+}
+
+// drawn is what a usage takes from a budget.
+func (u Usage) drawn() (tokens int, cost Cost) {
+	return plus(u.Tokens(), u.PresumedTokens), plus(u.Cost, u.PresumedCost)
+}
+
+// plus is a sum of numbers of at least 0, or the most that there is.
+func plus[T int | Cost](a, b T) T {
+	if sum := a + b; sum >= a {
+		return sum
+	}
+	most := T(1)
+	for most<<1 > 0 {
+		most = most<<1 | 1
+	}
+	return most
+}
 
 // USD is what it cost in US dollars; known tells whether all of it has a price.
 func (u Usage) USD() (cost float64, known bool) { return u.Cost.USD(), u.Unpriced == 0 }
 
 // Add adds another usage.
 func (u *Usage) Add(o Usage) {
-	u.InputTokens += o.InputTokens
-	u.CachedTokens += o.CachedTokens
-	u.OutputTokens += o.OutputTokens
-	u.ReasoningTokens += o.ReasoningTokens
+	u.InputTokens = plus(u.InputTokens, o.InputTokens)
+	u.CachedTokens = plus(u.CachedTokens, o.CachedTokens)
+	u.OutputTokens = plus(u.OutputTokens, o.OutputTokens)
+	u.ReasoningTokens = plus(u.ReasoningTokens, o.ReasoningTokens)
 	u.Calls += o.Calls
 	u.CacheHits += o.CacheHits
-	u.Cost += o.Cost
+	u.Cost = plus(u.Cost, o.Cost)
 	u.Unpriced += o.Unpriced
+	u.PresumedTokens = plus(u.PresumedTokens, o.PresumedTokens)
+	u.PresumedCost = plus(u.PresumedCost, o.PresumedCost)
 }
 
 // sub takes back what add added.
@@ -92,6 +121,8 @@ func (u *Usage) sub(o Usage) {
 	u.CacheHits -= o.CacheHits
 	u.Cost -= o.Cost
 	u.Unpriced -= o.Unpriced
+	u.PresumedTokens -= o.PresumedTokens
+	u.PresumedCost -= o.PresumedCost
 }
 
 // Cost is an amount of money in picodollars, 1e-12 US dollars: the price of a token is a whole number of them, so that

@@ -112,16 +112,17 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 		model = mocked(a.mock, c)
 	}
 	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
-		var used agents.Usage
+		var answer agents.Answer
 		return engine.Ask(ctx, c, engine.Request[agents.Answer]{
 			Content: func() *engine.Content { return content(m, model, q) },
 			Model: &engine.Asked{
 				Model: m.address, Agent: c.Agent(a.agent),
-				Most: func() engine.Usage { return m.usage(agents.Bound(model, q)) }, Used: func() engine.Usage { return m.usage(used) },
+				Most: func() engine.Usage { return m.most(model, q) },
+				Used: func() engine.Usage { return m.used(model, q, answer) },
 			},
 			Do: func(ctx context.Context) (agents.Answer, error) {
-				answer, err := ask(ctx)
-				used = answer.Usage
+				var err error
+				answer, err = ask(ctx)
 				return answer, failed(err)
 			},
 			Known: func(answer agents.Answer) {

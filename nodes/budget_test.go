@@ -38,6 +38,13 @@ type bird string
 func (m bird) Answer(_ context.Context, q agents.Question, _ func(string)) (agents.Answer, error) {
 	used := agents.Answer{Usage: agents.Usage{Calls: 1}}
 	switch {
+	case m == "silent":
+		used.Usage.Untold = true
+		if q.Prompt() == "half" {
+			return used, &agents.Error{Kind: agents.Network, Message: "the answer broke off"}
+		}
+		used.Text = q.Prompt()
+		return used, nil
 	case q.Prompt() == "slowly":
 		time.Sleep(time.Second) // by the clock of the test
 	case m == "none":
@@ -67,6 +74,20 @@ func TestBudgets(t *testing.T) {
 			strings.Replace(wide("limits: {max_steps: 300, budget: {tokens: 100000}}"), "AGENT", ", budget: {tokens: 1010}", 1),
 			"reached agents.critic.budget.tokens=1010: 1000 used, and this call may use 20 (raise agents.critic.budget.tokens)", 50,
 		},
+		// 16 + 16 + 5 of the question, and 5 of the answer for want of another bound
+		"of a model that does not tell what it used": {
+			"limits: {budget: {tokens: 200}}\nfor_each: 1..9\nin_order: true\ndo: {agent: {model: parrot/silent}, prompt: hello}",
+			"reached limits.budget.tokens=200: 168 used, and this call may use 37 (raise limits.budget.tokens)", 4,
+		},
+		"of one that breaks off": {
+			"limits: {budget: {tokens: 500}}\nfor_each: 1..9\nin_order: true\non_error: continue\n" +
+				"do: {agent: {model: parrot/silent, max_tokens: 100}, prompt: half, retry: {max_attempts: 2}}",
+			"reached limits.budget.tokens=500: 408 used, and this call may use 136 (raise limits.budget.tokens)", 3,
+		},
+		"that numbers run over": {
+			"limits: {budget: {tokens: 100}}\nagent: {model: mock, mock: {tokens: {in: 9223372036854775807, out: 9223372036854775807}}}",
+			"reached limits.budget.tokens=100: 0 used, and this call may use 9223372036854775807 (raise limits.budget.tokens)", 0,
+		},
 		"of one on the node": {
 			"agent: {model: mock, mock: {tokens: {in: 3, out: 4}}, budget: {tokens: 6}}",
 			"reached budget.tokens=6: 0 used, and this call may use 7 (raise budget.tokens)", 0,
@@ -75,7 +96,7 @@ func TestBudgets(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := try(t, graphOf(t, tt.src), nil)
+				r := try(t, graphOf(t, tt.src, parrots()), nil)
 				if r.Error == nil || r.Error.Kind != engine.Budget || !strings.HasSuffix(r.Error.Message, tt.want) {
 					t.Errorf("it ended with %v, want %s", r.Error, tt.want)
 				}
@@ -138,14 +159,15 @@ chain:
 // A budget is neither caught nor continued past, and what was used before a cut counts after it.
 func TestBudgetOutlivesCuts(t *testing.T) {
 	const src = `
-limits: {budget: {tokens: 50}}
+limits: {budget: {tokens: 250}}
 on_error: continue
 chain:
+  - {agent: {model: parrot/silent, max_tokens: 163}, prompt: hello}
   - {name: a, agent: {model: mock, mock: {tokens: {in: 20, out: 0}}}, prompt: "x"}
   - {name: b, agent: {model: mock, mock: {tokens: {in: 20, out: 1}}}, prompt: "x", catch: {set: '"caught"'}}
   - {name: c, agent: {model: mock, mock: {tokens: {in: 20, out: 1}}}, prompt: "x", catch: {set: '"caught"'}}
 `
-	graph := graphOf(t, src)
+	graph := graphOf(t, src, parrots())
 	whole := reopen(t, nil)
 	r := try(t, graph, nil, engine.WithTurns(whole))
 	want := outcomeOf(r.Result)

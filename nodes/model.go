@@ -122,11 +122,30 @@ func (o *options) open(ref modelRef) (candidate, error) {
 	return c, err
 }
 
-// usage is what the model used, with its price.
-func (m candidate) usage(u agents.Usage) engine.Usage {
+// most is the most that a question may use.
+func (m candidate) most(model agents.Model, q agents.Question) engine.Usage {
+	return m.usage(agents.Bound(model, q), m.price.Most)
+}
+
+// used is what a question used, as far as it was told.
+func (m candidate) used(model agents.Model, q agents.Question, a agents.Answer) engine.Usage {
+	used := m.usage(a.Usage, m.price.Cost)
+	if a.Usage.Untold {
+		bound := agents.Bound(model, q)
+		bound.Output = max(bound.Output, len(a.Text)) // a token has at least one byte
+		most := m.usage(bound, m.price.Most)
+		if used.Presume(most); most.Cost > 0 {
+			used.Unpriced = used.Calls
+		}
+	}
+	return used
+}
+
+// usage is a usage of the model as runs have it.
+func (m candidate) usage(u agents.Usage, cost func(agents.Usage) agents.Cost) engine.Usage {
 	used := engine.Usage{InputTokens: u.Input, CachedTokens: u.Cached, OutputTokens: u.Output, ReasoningTokens: u.Reasoning, Calls: u.Calls}
 	if m.priced {
-		used.Cost = engine.Cost(m.price.Cost(u))
+		used.Cost = engine.Cost(cost(u))
 	} else {
 		used.Unpriced = u.Calls
 	}
