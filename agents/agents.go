@@ -6,7 +6,6 @@ package agents
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -67,7 +66,7 @@ type Usage struct {
 
 	// Untold says that the provider did not tell what the call used, or not all of it: it sent no count, the answer broke
 	// off, or nobody waited for its end. It may have to be paid for all the same.
-	Untold bool
+	Untold bool `json:",omitempty"`
 }
 
 // Kind is the sort of failure of a model.
@@ -95,7 +94,10 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration // that the provider asks for
 	RequestID  string
-	cause      error
+	// Elsewhere says of an error of kind [BadRequest] that another model may answer the question all the same: this one
+	// does not exist, or there is no money left for it.
+	Elsewhere bool
+	cause     error
 }
 
 func (e *Error) Error() string {
@@ -111,6 +113,3 @@ func (e *Error) Error() string {
 
 // Unwrap is what caused the error, if that is known.
 func (e *Error) Unwrap() error { return e.cause }
-
-// UnknownModel tells whether the provider does not know the model that was asked.
-func (e *Error) UnknownModel() bool { return e.Status == http.StatusNotFound }

@@ -299,9 +299,13 @@ func refused(resp *http.Response, body io.Reader, packed string) error {
 		data, _ = io.ReadAll(io.LimitReader(body, maxError)) // what came of it will do
 	}
 	c := complaintIn(data)
-	if slices.Contains(c.names, "insufficient_quota") {
+	switch {
+	case slices.Contains(c.names, "insufficient_quota"):
 		e.Kind = BadRequest // OpenAI says so with status 429, but waiting does not help
+	case slices.Contains(c.names, "api_key_invalid"):
+		e.Kind = Auth // Gemini says so with status 400
 	}
+	e.Elsewhere = e.Status == http.StatusNotFound || e.Status == http.StatusPaymentRequired || c.elsewhere()
 	e.Message = cmp.Or(c.message, strings.ToLower(http.StatusText(e.Status)), "no reason given")
 	return e
 }
@@ -377,6 +381,14 @@ type complaint struct {
 	names   []string // its code, type and status, the innermost first
 }
 
+// elsewhere tells whether the names say that the model does not exist, or that there is no money left for it.
+func (c complaint) elsewhere() bool {
+	return slices.ContainsFunc(c.names, func(name string) bool {
+		return slices.Contains([]string{"model_not_found", "model_not_available", "invalid_model", "not_found_error", "notfounderror",
+			"insufficient_quota", "billing_error", "402", "404"}, name)
+	})
+}
+
 // complaintIn finds the complaint in the body of an answer; a page is none.
 func complaintIn(body []byte) complaint {
 	var v any
@@ -411,6 +423,12 @@ func complain(v any) complaint {
 				break
 			}
 		}
+		for _, detail := range items(v["details"]) { // Gemini's: https://google.aip.dev/193
+			detail, _ := detail.(map[string]any)
+			if name := label(detail["reason"]); name != "" {
+				c.names = append(c.names, name)
+			}
+		}
 		for _, key := range []string{"code", "type", "status"} {
 			if name := label(v[key]); name != "" {
 				c.names = append(c.names, name)
@@ -419,6 +437,11 @@ func complain(v any) complaint {
 		return c
 	}
 	return complaint{}
+}
+
+func items(v any) []any {
+	all, _ := v.([]any)
+	return all
 }
 
 // label is a code, type or status, which some write as a number.
@@ -442,7 +465,7 @@ func reported(v any) *Error {
 
 // failure is a complaint that came with status 200: what its names do not tell is the server's fault.
 func failure(c complaint) *Error {
-	e := &Error{Kind: Server, Message: cmp.Or(c.message, strings.Join(c.names, " "), "the provider reports an error and does not say which")}
+	e := &Error{Kind: Server, Message: cmp.Or(c.message, strings.Join(c.names, " "), "the provider reports an error and does not say which"), Elsewhere: c.elsewhere()}
 	for _, name := range c.names {
 		if kind := kindNamed(name); kind != "" {
 			e.Kind = kind

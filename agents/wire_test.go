@@ -35,6 +35,10 @@ func TestRefusals(t *testing.T) {
 			says(400, "application/json", `[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]`),
 			"bad_request: API key not valid (status 400)",
 		},
+		"400 of Gemini for a key": {
+			says(400, "application/json", `[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}]`),
+			"auth: API key not valid. Please pass a valid API key. (status 400)",
+		},
 		"404 of Ollama": {says(404, "application/json", `{"error":"model 'x' not found"}`), "bad_request: model 'x' not found (status 404)"},
 		"422 of Mistral": {
 			says(422, "application/json", `{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted"}]},"type":"invalid_request_error"}`),
@@ -78,6 +82,34 @@ func TestRefusals(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestElsewhere tells what is no fault of the question, by status and by name.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		answer http.HandlerFunc
+		want   bool
+	}{
+		"no such model":               {says(404, "application/json", `{"error":{"message":"model 'x' not found"}}`), true},
+		"no such model, by name":      {says(400, "application/json", `{"error":{"message":"Model Not Exist","code":"model_not_found"}}`), true},
+		"no such model, status 200":   {says(200, "application/json", `{"error":{"message":"no endpoints found","code":404}}`), true},
+		"no money":                    {says(402, "application/json", `{"error":{"message":"Insufficient Balance"}}`), true},
+		"no quota":                    {says(429, "application/json", `{"error":{"message":"quota","code":"insufficient_quota"}}`), true},
+		"no money, in Claude's words": {says(400, "application/json", `{"type":"error","error":{"type":"billing_error","message":"credit"}}`), true},
+		"a bad parameter":             {says(400, "application/json", `{"error":{"message":"temperature","type":"invalid_request_error"}}`), false},
+		"too long a question":         {says(413, "application/json", `{"error":{"message":"too long"}}`), false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := serve(t, tt.answer).model(t).Answer(t.Context(), hello(), nil)
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Kind != BadRequest || e.Elsewhere != tt.want {
+				t.Errorf("got %+v", err)
+			}
+		})
 	}
 }
 

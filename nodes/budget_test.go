@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +47,7 @@ func (m bird) Answer(_ context.Context, q agents.Question, _ func(string)) (agen
 	case q.Prompt() == "slowly":
 		time.Sleep(time.Second) // by the clock of the test
 	case m == "none":
-		return used, &agents.Error{Kind: agents.BadRequest, Status: http.StatusNotFound, Message: "no such model"}
+		return used, &agents.Error{Kind: agents.BadRequest, Elsewhere: true, Message: "no such model"}
 	case m == "limited" && q.Prompt() == "first":
 		return used, &agents.Error{Kind: agents.RateLimit, RetryAfter: 30 * time.Second, Message: "too fast"}
 	}

@@ -162,5 +162,5 @@ func passable(err error) bool {
 	case agents.Auth, agents.RateLimit, agents.Server, agents.Network:
 		return true
 	}
-	return e.UnknownModel()
+	return e.Elsewhere
 }
