@@ -78,6 +78,10 @@ func TestBudgets(t *testing.T) {
 			"limits: {budget: {tokens: 200}}\nfor_each: 1..9\nin_order: true\ndo: {agent: {model: parrot/silent}, prompt: hello}",
 			"reached limits.budget.tokens=200: 168 used, and this call may use 37 (raise limits.budget.tokens)", 4,
 		},
+		"of one with a bound": {
+			"limits: {budget: {tokens: 100}}\nfor_each: 1..9\nin_order: true\ndo: {agent: {model: parrot/silent, max_tokens: 3}, prompt: hello}",
+			"reached limits.budget.tokens=100: 80 used, and this call may use 40 (raise limits.budget.tokens)", 2,
+		},
 		"of one that breaks off": {
 			"limits: {budget: {tokens: 500}}\nfor_each: 1..9\nin_order: true\non_error: continue\n" +
 				"do: {agent: {model: parrot/silent, max_tokens: 100}, prompt: half, retry: {max_attempts: 2}}",

@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -132,7 +133,7 @@ func (m candidate) used(model agents.Model, q agents.Question, a agents.Answer) 
 	used := m.usage(a.Usage, m.price.Cost)
 	if a.Usage.Untold {
 		bound := agents.Bound(model, q)
-		bound.Output = max(bound.Output, len(a.Text)) // a token has at least one byte
+		bound.Output = cmp.Or(bound.Output, len(a.Text)) // a token has at least one byte
 		most := m.usage(bound, m.price.Most)
 		if used.Presume(most); most.Cost > 0 {
 			used.Unpriced = used.Calls
