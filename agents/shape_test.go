@@ -132,7 +132,7 @@ func TestSchemaIsTold(t *testing.T) {
 }
 
 // direct is a door that is always open.
-func direct(ctx context.Context, _ Question, ask func(context.Context) (Answer, error)) (Answer, error) {
+func direct(ctx context.Context, _ Question, ask func(context.Context) (Answer, error), _ func(Answer) bool) (Answer, error) {
 	return ask(ctx)
 }
 
@@ -163,7 +163,7 @@ func TestSchemaIsRefused(t *testing.T) {
 				task := Task{Question: hello()}
 				task.Schema = written(score)
 				for _, calls := range []int{2, 1} {
-					door := func(ctx context.Context, _ Question, ask func(context.Context) (Answer, error)) (Answer, error) {
+					door := func(ctx context.Context, _ Question, ask func(context.Context) (Answer, error), _ func(Answer) bool) (Answer, error) {
 						a, err := ask(ctx)
 						if a.Usage.Calls != calls {
 							t.Errorf("%d calls were counted, want %d", a.Usage.Calls, calls)

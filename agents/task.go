@@ -24,8 +24,9 @@ type Schema interface {
 	Check(name string, v any) error
 }
 
-// Ask is how questions get out: it asks the world by calling ask, or has the answer from elsewhere.
-type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (Answer, error)) (Answer, error)
+// Ask is how questions get out: it asks the world by calling ask, or has the answer from elsewhere. Who keeps answers
+// keeps those for which keep is true: one with which the task failed would let it fail for ever.
+type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (Answer, error), keep func(Answer) bool) (Answer, error)
 
 // Do asks a model, and asks again, with what is wrong, for an answer of another shape. With choices an answer that is
 // still none of them is given back as it is; with a schema that is an error of kind [Unfit]. The value is that of the
@@ -37,7 +38,11 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 	}
 	q.Messages = slices.Clone(q.Messages)
 	for try := 0; ; try++ {
-		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) })
+		keep := func(a Answer) bool {
+			_, wrong := t.shape(a.Text)
+			return wrong == nil || try < t.Repairs
+		}
+		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) }, keep)
 		if err == nil {
 			err = ctx.Err()
 		}

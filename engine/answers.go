@@ -80,20 +80,26 @@ func cachingIn(places []*spec.Object) Caching {
 	return Caching{}
 }
 
+// asking is how a question is asked that a cache does not answer.
+type asking struct {
+	ask  func() (answer []byte, keep bool, err error)
+	read func(answer []byte) error // says why one that was kept is none: it is of another version, or was harmed
+}
+
 // answer gives the answer to a question from the cache, from whoever asks the same at this moment, or by asking. asked
 // tells whether this one asked.
-func (c *Cache) answer(ctx context.Context, q *Content, ttl time.Duration, ask func() ([]byte, error)) (answer []byte, asked bool, err error) {
+func (c *Cache) answer(ctx context.Context, q *Content, ttl time.Duration, by asking) (answer []byte, asked bool, err error) {
 	key := q.Key()
 	for {
 		f, first := c.join(key)
 		if first {
-			if answer, kept, ok := c.store.Find(key); ok && (ttl == 0 || time.Since(kept) < ttl) {
+			if answer, kept, ok := c.store.Find(key); ok && (ttl == 0 || time.Since(kept) < ttl) && by.read(answer) == nil {
 				c.land(key, f, answer, nil, false)
 				return answer, false, nil
 			}
 			answer, err := c.fly(ctx, key, f, func() ([]byte, error) {
-				answer, err := ask()
-				if err == nil {
+				answer, keep, err := by.ask()
+				if err == nil && keep {
 					c.store.Keep(key, q.Label, answer)
 				}
 				return answer, err
@@ -141,21 +147,20 @@ func (c *Cache) land(key string, f *flight, answer []byte, err error, lost bool)
 }
 
 // through asks through the cache what is known as JSON.
-func through[T any](ctx context.Context, c *Cache, q *Content, ttl time.Duration, ask func() (T, error)) (answer T, asked bool, err error) {
-	b, asked, err := c.answer(ctx, q, ttl, func() ([]byte, error) {
-		got, err := ask()
-		if err != nil {
-			return nil, err
-		}
-		answer = got
-		return json.Marshal(got)
+func through[T any](ctx context.Context, c *Cache, q *Content, ttl time.Duration, r Request[T], ask func() (T, error)) (answer T, asked bool, err error) {
+	b, asked, err := c.answer(ctx, q, ttl, asking{
+		ask: func() ([]byte, bool, error) {
+			var err error
+			if answer, err = ask(); err != nil {
+				return nil, false, err
+			}
+			b, err := json.Marshal(answer)
+			return b, r.Keep == nil || r.Keep(answer), err
+		},
+		read: func(b []byte) error { return json.Unmarshal(b, new(T)) },
 	})
 	if asked || err != nil {
 		return answer, asked, err
 	}
-	if err := json.Unmarshal(b, &answer); err != nil { // it was kept by another version, or harmed
-		answer, err = ask()
-		return answer, true, err
-	}
-	return answer, false, nil
+	return answer, false, json.Unmarshal(b, &answer)
 }

@@ -11,10 +11,11 @@ import (
 
 // Request is one question that a leaf asks of the world.
 type Request[T any] struct {
-	Needs   []spec.Need     // that must be granted
-	Content func() *Content // where the answer may be kept
-	Known   func(answer T)  // hears an answer that was known, where it is not nil
-	Model   *Asked          // nil: no model is asked
+	Needs   []spec.Need         // that must be granted
+	Content func() *Content     // where the answer may be kept
+	Keep    func(answer T) bool // tells whether an answer may be kept; nil: any
+	Known   func(answer T)      // hears an answer that was known, where it is not nil
+	Model   *Asked              // nil: no model is asked
 	Do      func(context.Context) (T, error)
 }
 
@@ -44,7 +45,7 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 		return ask()
 	}
 	content.Label = c.visit.run.stream.mask.line(content.Label)
-	answer, fresh, err := through(ctx, cache, content, how.TTL, ask)
+	answer, fresh, err := through(ctx, cache, content, how.TTL, r, ask)
 	if fresh || err != nil {
 		return answer, err
 	}

@@ -111,7 +111,7 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 	if model == nil {
 		model = mocked(a.mock, c)
 	}
-	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error)) (agents.Answer, error) {
+	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error), keep func(agents.Answer) bool) (agents.Answer, error) {
 		var answer agents.Answer
 		return engine.Ask(ctx, c, engine.Request[agents.Answer]{
 			Content: func() *engine.Content { return content(m, model, q) },
@@ -125,6 +125,7 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 				answer, err = ask(ctx)
 				return answer, failed(err)
 			},
+			Keep: keep,
 			Known: func(answer agents.Answer) {
 				if hear != nil {
 					hear(answer.Text)

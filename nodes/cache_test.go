@@ -113,6 +113,42 @@ chain:
 	})
 }
 
+// A reply with which an agent failed in the end is asked for again, and those before it are known.
+func TestCacheKeepsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &counted{}
+		cache := engine.NewCache(&memory{})
+		graph := graphOf(t, "agent: {model: counted/a, output_schema: {n: integer}, output_retries: 1}\nprompt: hi\ncache: true", m.option())
+		for run, want := range []int32{2, 3, 4} {
+			r := try(t, graph, nil, engine.WithCache(cache))
+			if r.Error == nil || r.Error.Kind != engine.Schema || m.calls.Load() != want {
+				t.Errorf("run %d ended with %v after %d calls, want %d", run, r.Error, m.calls.Load(), want)
+			}
+		}
+	})
+}
+
+// What was kept and is no answer is asked for once more, by one for all, and kept as it should be.
+func TestCacheMendsWhatWasHarmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, store := &counted{}, &memory{}
+		graph := graphOf(t, "for_each: 1..5\ndo: {agent: {model: counted/a}, prompt: hi, cache: true}", m.option())
+		for range 3 {
+			if r := try(t, graph, nil, engine.WithCache(engine.NewCache(store))); r.Error != nil {
+				t.Fatal(r.Error)
+			}
+			if m.calls.Load() == 1 {
+				for key := range store.kept {
+					store.Keep(key, "", []byte(`{"Text": 5`))
+				}
+			}
+		}
+		if n := m.calls.Load(); n != 2 {
+			t.Errorf("%d calls were made, want 2", n)
+		}
+	})
+}
+
 // Where the one that asked was stopped, another asks: that it was stopped says nothing of the question.
 func TestCacheOutlivesWhoAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
