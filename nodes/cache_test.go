@@ -3,6 +3,9 @@ package nodes_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,6 +129,21 @@ func TestCacheKeepsNoFailure(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a command says is kept only where it can be read as it should be.
+func TestCacheKeepsWhatParses(t *testing.T) {
+	for as, want := range map[string]int{"json": 2, "text": 1} {
+		said := filepath.Join(t.TempDir(), "said")
+		graph := graphOf(t, fmt.Sprintf("exec: [sh, -c, 'echo once >> %s; echo no json']\nparse: %s\ncache: true", said, as))
+		cache := engine.NewCache(&memory{})
+		for range 2 {
+			try(t, graph, nil, engine.WithCache(cache), engine.WithGrants(engine.Grants{All: true}))
+		}
+		if b, err := os.ReadFile(said); err != nil || strings.Count(string(b), "once") != want {
+			t.Errorf("as %s it ran %q, %v; want %d times", as, b, err, want)
+		}
+	}
 }
 
 // What was kept and is no answer is asked for once more, by one for all, and kept as it should be.

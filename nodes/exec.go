@@ -85,6 +85,14 @@ func parsed(s, as string) (any, error) {
 	return strings.TrimRight(s, "\r\n"), nil
 }
 
+// parses tells of an answer whether it can be read.
+func parses(as string) func(string) bool {
+	return func(s string) bool {
+		_, err := parsed(s, as)
+		return err == nil
+	}
+}
+
 type command struct {
 	commands    *Commands
 	argv        []*spec.Expr
@@ -125,7 +133,7 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		return &engine.Content{Kind: "exec", Label: strings.Join(argv, " "), Value: map[string]any{
 			"argv": texts(argv), "environment": texts(environment), "dir": at, "stdin": stdin,
 		}}
-	}, Do: func(ctx context.Context) (string, error) {
+	}, Keep: parses(e.parse), Do: func(ctx context.Context) (string, error) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)

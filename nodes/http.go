@@ -104,7 +104,7 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "net", Name: req.URL.Host}}, Content: func() *engine.Content {
 		return contentOf(req)
-	}, Do: func(ctx context.Context) (string, error) {
+	}, Keep: parses(r.parse), Do: func(ctx context.Context) (string, error) {
 		if !c.Bounded() {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, totalTimeout)
