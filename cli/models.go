@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,16 +78,15 @@ func modelSet(c *urfave.Context) (*agents.Set, error) {
 }
 
 func readPrices(file string) (*agents.Prices, error) {
-	f, err := os.Open(file)
+	data, err := spec.ReadFile(nil, file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	defer f.Close()
-	prices, err := agents.ReadPrices(f)
-	if outside := (*os.PathError)(nil); err != nil && !errors.As(err, &outside) {
-		err = fmt.Errorf("%s: %w", file, err)
+	prices, err := agents.ReadPrices(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return prices, err
+	return prices, nil
 }
 
 // provider is how one is configured, for machines.
