@@ -56,6 +56,7 @@ func (p *Pipeline) Secrets() []string { return p.secret }
 
 const (
 	maxFile     = 10 << 20 // bytes of one file
+	maxFiles    = 20 << 20 // bytes of all files of a pipeline
 	maxIncludes = 20       // files within files
 )
 
@@ -102,6 +103,8 @@ type loader struct {
 	done     map[string]*Pipeline // nil for a file that has errors
 	texts    map[string]*textFile
 	textSize int // of all texts, once for each place that names one
+	size     int // of all files, their texts not among them
+	values   int // about how many they hold
 	lines    map[string][]string
 	problems Diagnostics
 	errors   int // among the problems, and those that were left out
@@ -157,6 +160,9 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 	defer func() { l.open = l.open[:len(l.open)-1] }()
 	p := &Pipeline{File: name, Folder: l.path(path.Dir(key)), Name: nameFrom(strings.TrimSuffix(path.Base(key), path.Ext(key))), used: map[Pos]bool{}, names: map[string]*Node{}}
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // which is no character of the first line
+	if !l.room(name, src) {
+		return nil
+	}
 	l.lines[name] = strings.Split(string(src), "\n")
 	if d := notText(name, string(src), `"\u%04X" in double quotes`); d != nil {
 		l.report(*d)
@@ -175,6 +181,32 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 	return p
 }
 
+// room counts a file, and reports one with which a pipeline has more than it may have.
+func (l *loader) room(name string, src []byte) bool {
+	n := roughly(src)
+	l.size, l.values = l.size+len(src), l.values+n
+	d := Diagnostic{Pos: Pos{File: name}, Hint: "data has its place in the input: --input-file"}
+	switch {
+	case n > maxValues:
+		d.Message = tooFull("it holds", n)
+	case l.size > maxFiles:
+		d.Message = fmt.Sprintf("with it, the pipeline's files are larger than %d MiB", maxFiles>>20)
+	case l.values > maxValues:
+		d.Message = tooFull("with it, the pipeline's files hold", l.values)
+	default:
+		return true
+	}
+	l.report(d)
+	return false
+}
+
+func tooFull(what string, values int) string {
+	return fmt.Sprintf("%s about %d values; at most %d are allowed", what, values, maxValues)
+}
+
+// over tells whether a file was too much, so that no other need be read.
+func (l *loader) over() bool { return l.size > maxFiles || l.values > maxValues }
+
 // include reads the pipeline that a node names.
 func (r *reader) include(t *tree) *Pipeline {
 	l := r.load
@@ -191,6 +223,9 @@ func (r *reader) include(t *tree) *Pipeline {
 		return p
 	}
 	l.done[key] = nil
+	if l.over() {
+		return nil
+	}
 	src, err := l.read(key)
 	if err != nil {
 		r.unread(t, "including", key, err)
@@ -391,6 +426,9 @@ func bare(err error) error {
 func ParseValue(text string) (any, error) {
 	if v, err := ParseJSON(text); err == nil {
 		return v, nil
+	}
+	if n := roughly([]byte(text)); n > maxValues {
+		return nil, errors.New(tooFull("it holds", n))
 	}
 	var problems Diagnostics
 	t := treeOf("value", []byte(text), func(d Diagnostic) { problems = append(problems, d) })

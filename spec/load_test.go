@@ -187,6 +187,32 @@ seq:
 	}
 }
 
+// Files that a pipeline includes hold together no more than one may.
+func TestManyFiles(t *testing.T) {
+	files := map[string]string{}
+	for name, src := range map[string]string{"long": "#" + strings.Repeat("c", 9<<20) + "\nset: 1", "full": "#" + strings.Repeat(",", 900_000) + "\nset: 1"} {
+		files[name+".yaml"] = "seq: [{flow: 0" + name + ".yaml}, {flow: 1" + name + ".yaml}, {flow: 2" + name + ".yaml}, {flow: none.yaml}]"
+		files[name+"er.yaml"] = "seq: [{flow: 0" + name + ".yaml}, {flow: 1" + name + ".yaml}, {flow: 0" + name + ".yaml}]"
+		for i := range 3 {
+			files[fmt.Sprint(i, name, ".yaml")] = src
+		}
+	}
+	dir := folder(t, files)
+	for file, want := range map[string]string{
+		"long.yaml":   "2long.yaml: with it, the pipeline's files are larger than 20 MiB",
+		"full.yaml":   "2full.yaml: with it, the pipeline's files hold about 2700024 values; at most 2000000 are allowed",
+		"longer.yaml": "",
+		"fuller.yaml": "",
+	} {
+		t.Run(file, func(t *testing.T) {
+			_, diagnostics := Load(filepath.Join(dir, file), tiny())
+			if got := strings.ReplaceAll(diagnostics.Error(), dir+string(filepath.Separator), ""); got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
 // A bomb of aliases stays small: it is refused before it is expanded.
 func TestAliasBomb(t *testing.T) {
 	src := "x-a: &a [x, x, x, x, x, x, x, x, x, x]\n"

@@ -39,9 +39,9 @@ const (
 )
 
 const (
-	maxDepth    = 100     // levels of one file, aliases expanded
-	maxExpanded = 100_000 // values that aliases and merge keys may add
-	maxValues   = 2_000_000
+	maxDepth    = 100       // levels of one file, aliases expanded
+	maxExpanded = 100_000   // values that aliases and merge keys may add
+	maxValues   = 2_000_000 // of all files of a pipeline
 )
 
 // isNull tells whether nothing was written.
@@ -79,11 +79,6 @@ func (t *tree) what() string {
 
 // treeOf reads the one YAML document of a file. A problem is reported and the value left out.
 func treeOf(file string, src []byte, report func(Diagnostic)) *tree {
-	if n := roughly(src); n > maxValues {
-		report(Diagnostic{Pos: Pos{File: file}, Message: fmt.Sprintf("it holds about %d values; at most %d are allowed", n, maxValues),
-			Hint: "data has its place in the input: --input-file"})
-		return nil
-	}
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(src))
 	err := d.Decode(&doc)
