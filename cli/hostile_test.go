@@ -93,6 +93,7 @@ var badFiles = map[string]struct {
 	"a million brackets":     {src: source{"set: '", many{1_000_000, "("}, "'"}, want: `^p.yaml:1:6: the expression is 1000000 bytes long; at most 8192 are allowed$`},
 	"a million !":            {src: source{"set: '", many{1_000_000, "!"}, "true'"}, want: `^p.yaml:1:6: the expression is 1000004 bytes long; at most 8192 are allowed$`},
 	"brackets that fit":      {src: source{"set: '", many{4000, "("}, "'"}, want: `^p.yaml:1:6: the expression nests deeper than 64 levels$`},
+	"expressions by the ton": {src: source{"chain:\n", many{1_700, "  - set: " + strings.Repeat("1+", 2900) + "%d\n"}}, want: `^p.yaml:\d+:10: with it, the expressions of the pipeline have more than 500000 parts`},
 	"regexes by the hundred": {src: source{"set: '", many{100, `"x" matches "a+b" or `}, "true'"}, want: `^p.yaml:1:6: at most 16 patterns may stand in one expression$`},
 	"braces in a template":   {src: source{"agent: {model: mock}\nprompt: '", many{100_000, "${{"}, "'"}, want: `^p.yaml:2:9: \${{ is never closed by }}$`},
 	"braces in braces":       {src: source{"agent: {model: mock}\nprompt: '${{ ", many{100_000, "{"}, many{100_000, "}"}, " }}'"}, want: `^p.yaml:2:14: the expression is 200000 bytes long`},

@@ -7,6 +7,7 @@ const (
 	maxSource   = 8 << 10    // bytes of its text
 	maxNesting  = 64         // brackets, predicates and unary operators within one another
 	maxParts    = 10_000     // nodes of its syntax tree
+	allParts    = 500_000    // nodes of the syntax trees of all that a pipeline's files hold, equal ones counted once
 	maxSteps    = 10_000_000 // parts of predicates worked out, values compared and copied, 64 bytes of text read
 	maxMemory   = 64 << 20   // bytes of all texts, lists and objects that it makes
 	maxResult   = 16 << 20   // bytes of its value: its texts and keys, and valueSize for each value in it

@@ -129,7 +129,7 @@ var bombs = map[string]struct{ src, want string }{
 	"division by zero":               {"1 / 0", "not a number that JSON has"},
 	"division by zero in between":    {"1 / 0 > 5 ? 1 : 2", "not a number that JSON has"},
 	"zero by zero":                   {"0 / 0 == 1", "not a number that JSON has"},
-	"a remainder of zero":            {"1 % 0", "divide by zero"},
+	"a remainder of zero":            {"1 % 0", "a remainder needs a divisor other than 0"},
 	"overflow of +":                  {"9223372036854775807 + 1", "no integer of 64 bits"},
 	"overflow of + below":            {"-9223372036854775807 + -2", "no integer of 64 bits"},
 	"overflow of -":                  {"-9223372036854775807 - 2", "no integer of 64 bits"},

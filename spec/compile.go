@@ -31,6 +31,7 @@ type compiler struct {
 	sources map[string]*source
 	natures natures
 
+	parts    int // nodes of all syntax trees that became programs
 	patterns int // instructions of all regular expressions
 }
 
@@ -144,6 +145,9 @@ func (c *compiler) parse(src string, s *scope) (*parser.Tree, *exprProblem) {
 	}
 	r := refused{functions: c.called, all: &c.patterns}
 	ast.Walk(&tree.Node, &r)
+	if c.parts += r.seen; c.parts > allParts && r.problem == nil {
+		r.problem = &exprProblem{message: fmt.Sprintf("with it, the expressions of the pipeline have more than %d parts, which is the most that they may have", allParts)}
+	}
 	return tree, r.problem
 }
 
@@ -164,6 +168,7 @@ func (c *compiler) program(tree *parser.Tree, env *environment) (p program, typ 
 		return p, Any, typeProblem(err, nil)
 	}
 	p.code = code
+	reflect.ValueOf(tree.Node).Elem().SetZero() // the program would keep the tree, which is the most of its memory
 	return p, typ, nil
 }
 
@@ -411,6 +416,9 @@ func explain(err error) string {
 	}
 	if strings.HasPrefix(message, "unknown") {
 		return message
+	}
+	if strings.HasSuffix(message, "integer divide by zero") {
+		return "a remainder needs a divisor other than 0"
 	}
 	if fieldOfText.MatchString(message) {
 		return "found a text where an object is needed"
