@@ -15,7 +15,7 @@ type Call struct {
 	visit   *Visit
 	env     spec.Values
 	usage   ByAgent
-	held    string // of an answer that comes piece by piece: the end that may become a secret
+	veil    *veil // over an answer that comes piece by piece
 }
 
 // newCall gathers what the leaf's expressions read, so that nothing of the run's state is read while it acts.
@@ -135,23 +135,23 @@ func (c *Call) Listener() func(piece string) {
 		return nil
 	}
 	return func(piece string) {
-		text := c.held + piece
-		n := stream.mask.settled(text)
-		c.held = text[n:]
-		if n > 0 {
-			c.hear(text[:n])
+		if c.veil == nil {
+			c.veil = newVeil(stream.mask)
 		}
+		c.hear(c.veil.add(piece))
 	}
 }
 
 // flush tells what is left of an answer that has ended.
 func (c *Call) flush() {
-	if c.held != "" {
-		c.hear(c.held)
-		c.held = ""
+	if c.veil != nil {
+		c.hear(c.veil.end())
+		c.veil = nil
 	}
 }
 
 func (c *Call) hear(text string) {
-	c.visit.tell(&Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
+	if text != "" {
+		c.visit.tell(&Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,14 +17,8 @@ import (
 
 // mask hides secrets in text. A nil mask hides nothing.
 type mask struct {
-	forms  letter    // in which messages write the secrets
-	begins [256]bool // bytes with which a form begins
-}
-
-// letter is a place in a tree of forms.
-type letter struct {
-	ends bool // a form ends here
-	next map[byte]*letter
+	forms []string // in which messages write the secrets, sorted
+	first [257]int // which of the forms is the first that begins with a byte
 }
 
 // newMask hides secrets, however short; nil where there are none.
@@ -32,47 +28,57 @@ func newMask(secrets []string) *mask {
 		s = strings.TrimSpace(s)
 		for _, part := range append(lines(s), s) {
 			for _, form := range written(part) {
-				m.add(form)
+				m.forms = append(m.forms, pieces(form)...)
 			}
 		}
 	}
-	if m.forms.next == nil {
+	if m.forms == nil {
 		return nil
+	}
+	slices.Sort(m.forms)
+	m.forms = slices.Compact(m.forms)
+	for b := range m.first {
+		m.first[b] = sort.Search(len(m.forms), func(i int) bool { return int(m.forms[i][0]) >= b })
 	}
 	return m
 }
 
-func (m *mask) add(form string) {
+// pieces are what a form is known by: itself, or where it is long its parts, the last of them as long as the others. So
+// what a text takes does not depend on how long secrets are.
+func pieces(form string) []string {
+	const most = 512
 	if form == "" {
-		return
+		return nil
 	}
-	m.begins[form[0]] = true
-	at := &m.forms
-	for i := range len(form) {
-		if at.next == nil {
-			at.next = map[byte]*letter{}
-		}
-		if at.next[form[i]] == nil {
-			at.next[form[i]] = &letter{}
-		}
-		at = at.next[form[i]]
+	var all []string
+	for len(form) > most {
+		all = append(all, form[:most])
+		form = form[min(most, len(form)-most):]
 	}
-	at.ends = true
+	return append(all, form)
 }
 
 // longest is the length of the longest form that a text begins with, 0 where it begins with none; open tells whether
 // more text could make it longer.
 func (m *mask) longest(s string) (length int, open bool) {
-	at := &m.forms
-	for i := range len(s) {
-		if at = at.next[s[i]]; at == nil {
-			return length, false
+	forms := m.forms[m.first[s[0]]:m.first[int(s[0])+1]]
+	for i := 1; len(forms) > 0; i++ { // all of them begin with s[:i]
+		if len(forms[0]) == i {
+			length, forms = i, forms[1:]
 		}
-		if at.ends {
-			length = i + 1
+		switch {
+		case i == len(s):
+			return length, len(forms) > 0
+		case len(forms) == 1 && strings.HasPrefix(s, forms[0]):
+			return len(forms[0]), false
+		case len(forms) == 1:
+			return length, strings.HasPrefix(forms[0], s)
 		}
+		low := sort.Search(len(forms), func(k int) bool { return forms[k][i] >= s[i] })
+		forms = forms[low:]
+		forms = forms[:sort.Search(len(forms), func(k int) bool { return forms[k][i] > s[i] })]
 	}
-	return length, at.next != nil
+	return length, false
 }
 
 // lines are those of a secret of several lines, such as a key in PEM, that may be told one by one; a bracket of JSON
@@ -116,51 +122,75 @@ func inBase64(s string) []string {
 	return forms
 }
 
-// text hides secrets in a text: of several that begin at one place the longest.
-func (m *mask) text(s string) string {
-	if m == nil {
-		return s
-	}
-	var b strings.Builder
-	done := 0
-	for i := 0; i < len(s); i++ {
-		if !m.begins[s[i]] {
-			continue
-		}
-		if length, _ := m.longest(s[i:]); length > 0 {
-			b.WriteString(s[done:i])
-			b.WriteString("***")
-			done = i + length
-			i = done - 1
-		}
-	}
-	if done == 0 {
-		return s
-	}
-	b.WriteString(s[done:])
-	return b.String()
-}
+// text hides secrets in a text. Those that overlap or touch are hidden as one.
+func (m *mask) text(s string) string { return newVeil(m).show(s, false) }
 
-// settled is how many bytes of a text that is still growing no longer change: what follows may become a secret.
+// settled is how long the beginning of a text is that cuts no secret, whatever follows.
 func (m *mask) settled(s string) int {
 	if m == nil {
 		return len(s)
 	}
-	for i := 0; i < len(s); i++ {
-		if !m.begins[s[i]] {
-			continue
-		}
+	from, until := 0, 0
+	for i := range len(s) {
 		length, open := m.longest(s[i:])
-		if open {
-			return i
+		if until <= i {
+			from = i
 		}
-		i += max(length-1, 0)
+		if open {
+			return from
+		}
+		until = max(until, i+length)
 	}
 	return len(s)
 }
 
 // line makes one line of a text, after secrets of several lines were found in it.
 func (m *mask) line(s string) string { return strings.Join(strings.Fields(m.text(s)), " ") }
+
+// veil hides secrets in a text that comes piece by piece.
+type veil struct {
+	mask  *mask
+	held  string // the end of what came, which may become a secret
+	until int    // how much of that is hidden by what was shown; -1 where what was shown ends in clear
+}
+
+func newVeil(m *mask) *veil { return &veil{mask: m, until: -1} }
+
+// add takes a piece, and gives what can be shown of all that came.
+func (v *veil) add(piece string) string { return v.show(v.held+piece, true) }
+
+// end gives what is left when no more comes.
+func (v *veil) end() string { return v.show(v.held, false) }
+
+func (v *veil) show(s string, more bool) string {
+	if v.mask == nil {
+		return s
+	}
+	var b strings.Builder
+	cut := len(s)
+	for i := range len(s) {
+		length, open := v.mask.longest(s[i:])
+		if more && open {
+			cut = i
+			break
+		}
+		if length == 0 {
+			continue
+		}
+		if v.until < i {
+			b.WriteString(s[max(v.until, 0):i])
+			b.WriteString("***")
+		}
+		v.until = max(v.until, i+length)
+	}
+	last := s[min(max(v.until, 0), cut):cut]
+	v.held, v.until = s[cut:], max(v.until-cut, -1)
+	if b.Len() == 0 {
+		return last // as it is, where nothing is hidden
+	}
+	b.WriteString(last)
+	return b.String()
+}
 
 // value is a copy of a canonical value in which secrets are hidden.
 func (m *mask) value(v any) any {
