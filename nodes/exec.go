@@ -70,7 +70,7 @@ func parsedType(n *spec.Node) spec.Type {
 func parsed(s, as string) (any, error) {
 	switch as {
 	case "json":
-		v, err := spec.ParseJSON(s)
+		v, err := spec.ParseReply(s)
 		if err != nil {
 			return nil, fmt.Errorf("reading the output: %w", err)
 		}

@@ -32,7 +32,7 @@ var ErrTooLarge = errors.New("the value is too large")
 // written for that. A larger one is an [ErrTooLarge].
 func CanonicalWithin(v any, bytes int) (any, error) {
 	const each = 3 // a digit and a half with a comma, or quotes and a comma around a text
-	c := canon{left: int64(bytes) + each, each: each, depth: math.MaxInt, full: ErrTooLarge}
+	c := canon{left: int64(bytes) + each, each: each, depth: math.MaxInt, escape: true, full: ErrTooLarge}
 	return c.value(v)
 }
 
@@ -91,12 +91,14 @@ func (c *canon) text(s string) (string, error) {
 	}
 	c.left -= int64(max(len(s), len(valid)))
 	if c.escape {
-		for i := range len(s) {
-			switch {
-			case s[i] < ' ', s[i] == '"', s[i] == '\\':
+		for i := range len(valid) {
+			switch b := valid[i]; {
+			case b == '"', b == '\\', b == '\n', b == '\r', b == '\t':
+				c.left--
+			case b < ' ':
 				c.left -= 5 // \u0000
-			case s[i] >= utf8.RuneSelf:
-				c.left -= 2 // a byte that is no UTF-8 becomes U+FFFD, which has three
+			case b == 0xe2 && (strings.HasPrefix(valid[i:], "\u2028") || strings.HasPrefix(valid[i:], "\u2029")):
+				c.left -= 3 // which JSON for browsers escapes
 			}
 		}
 	}
@@ -321,6 +323,24 @@ func ParseJSON(s string) (any, error) {
 		return nil, fmt.Errorf("there is more after the JSON value")
 	}
 	return Canonical(v)
+}
+
+// ParseReply is [ParseJSON] for what a command or a server answered: a text whose value would take more than 128 MiB of
+// memory is an [ErrTooLarge], and one that nests deeper than 1000 levels an error as well.
+func ParseReply(s string) (v any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, full := r.(*limitError); !full {
+				panic(r)
+			}
+			v, err = nil, ErrTooLarge
+		}
+	}()
+	b := budget{steps: math.MaxInt64, bytes: 2 * maxMemory}
+	if b.payJSON(s) != nil {
+		return nil, fmt.Errorf("it nests deeper than %d levels", maxLevels)
+	}
+	return ParseJSON(s)
 }
 
 func notJSON(err error) error {

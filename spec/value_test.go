@@ -174,6 +174,7 @@ func TestCanonicalWithin(t *testing.T) {
 	}{
 		"a text":                {strings.Repeat("a", most), strings.Repeat("a", most+1)},
 		"a text no UTF-8":       {strings.Repeat("a\xff", most/4), strings.Repeat("a\xff", most/4+1)},
+		"escapes":               {strings.Repeat("\n\u2028\x01é", most/16), strings.Repeat("\n\u2028\x01é", most/16+1)},
 		"texts":                 {slices.Repeat([]any{"a"}, most/4), slices.Repeat([]any{"a"}, most/4+1)},
 		"numbers":               {slices.Repeat([]any{int64(1)}, most/3), slices.Repeat([]any{int64(1)}, most/3+1)},
 		"keys":                  {map[string]any{strings.Repeat("k", most-3): nil}, map[string]any{strings.Repeat("k", most): nil}},
@@ -190,6 +191,32 @@ func TestCanonicalWithin(t *testing.T) {
 			}
 			if _, err := CanonicalWithin(tt.not, most); err != ErrTooLarge {
 				t.Errorf("what does not: %v", err)
+			}
+		})
+	}
+}
+
+// TestParseReply refuses a small text whose value would be large, before it is made.
+func TestParseReply(t *testing.T) {
+	tests := map[string]struct{ text, problem string }{
+		"a million numbers":     {"[" + strings.Repeat("1,", 1_000_000) + "1]", ""},
+		"a long text":           {`"` + strings.Repeat(`[{,\"`, 2<<20) + `"`, ""},
+		"a million objects":     {"[" + strings.Repeat(`{"a":0},`, 1_000_000) + "1]", "the value is too large"},
+		"three million lists":   {"[" + strings.Repeat("[],", 3_000_000) + "1]", "the value is too large"},
+		"a thousand levels":     {strings.Repeat("[", 1000) + strings.Repeat("]", 1000), ""},
+		"a level more":          {strings.Repeat("[", 1001) + strings.Repeat("]", 1001), "it nests deeper than 1000 levels"},
+		"what is no JSON":       {"[1", "it is not JSON: unexpected EOF"},
+		"a text without an end": {`["a`, "it is not JSON: unexpected EOF"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			problem := ""
+			if _, err := ParseReply(tt.text); err != nil {
+				problem = err.Error()
+			}
+			if problem != tt.problem {
+				t.Errorf("got %q, want %q", problem, tt.problem)
 			}
 		})
 	}
