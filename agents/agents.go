@@ -5,6 +5,7 @@ package agents
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -29,6 +30,8 @@ type Question struct {
 	Reasoning   string         // low, medium or high
 	Extra       map[string]any // put into the request as it is
 	Schema      Schema         // that the answer should fit; [Do] tells it to models that do not get it by their provider
+	Tools       []Tool         `json:",omitempty"` // that the model may call; their names differ
+	ToolChoice  string         `json:",omitempty"` // auto, none, required, or the name of the tool to call
 
 	Call    int // for the mock: the number of this question in its conversation, from 1
 	Attempt int // for the mock: the number of this attempt, from 1
@@ -46,13 +49,18 @@ func (q Question) Prompt() string {
 type Message struct {
 	Model       bool // the model said it, not the user
 	Text        string
-	Attachments []Attachment // of the user
+	Attachments []Attachment    // of the user
+	Calls       []ToolCall      `json:",omitempty"` // of the model
+	Thoughts    json.RawMessage `json:",omitempty"` // of the answer that made the calls
+	Results     []ToolResult    `json:",omitempty"` // for the model: of all calls of the message before
 }
 
-// Answer is what a model answered.
+// Answer is what a model answered: a text, calls of tools, or both.
 type Answer struct {
-	Text  string
-	Usage Usage
+	Text     string
+	Calls    []ToolCall      `json:",omitempty"`
+	Thoughts json.RawMessage `json:",omitempty"` // that the provider wants back with the results of the calls, in a form of its own
+	Usage    Usage
 }
 
 // Usage counts tokens, 0 where the provider does not say, and requests.
@@ -85,6 +93,7 @@ const (
 	Filtered   Kind = "content_filter" // the provider does not let it answer
 	Length     Kind = "length"         // an answer that was cut off at its limit of tokens
 	Unfit      Kind = "schema"         // an answer that never got the shape that was asked for
+	Endless    Kind = "tool"           // a model that calls tools and never answers
 )
 
 // Error is why there is no answer.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -185,7 +186,7 @@ func TestNoCall(t *testing.T) {
 	q := hello()
 	q.Reasoning, q.Temperature = "low", &half
 	got, err := openAs(t, "anthropic/claude-test", client, "http://fake.test").Answer(t.Context(), q, nil)
-	if err == nil || got != (Answer{}) {
+	if err == nil || !reflect.DeepEqual(got, Answer{}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

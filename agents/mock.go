@@ -17,6 +17,8 @@ type Mock struct {
 	Error   Kind          // how they fail; Server where it is empty
 	Input   int           // tokens reported; 0: the words of the question
 	Output  int           // tokens reported; 0: the words of the answer
+	// ToolCalls are the calls of its first answers, turn by turn; then it replies.
+	ToolCalls [][]ToolCall
 }
 
 // Answer gives what was written down.

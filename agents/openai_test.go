@@ -2,6 +2,7 @@ package agents
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -142,7 +143,7 @@ func TestAnswerWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (Answer{Text: tt.want, Usage: tt.usage}); got != want {
+			if want := (Answer{Text: tt.want, Usage: tt.usage}); !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -261,7 +262,7 @@ func TestFlaws(t *testing.T) {
 				if tell(err) != tt.want {
 					t.Errorf("\n got %s\nwant %s", tell(err), tt.want)
 				}
-				if want := (Answer{Usage: Usage{Input: 12, Output: 3, Calls: 1}}); got != want {
+				if want := (Answer{Usage: Usage{Input: 12, Output: 3, Calls: 1}}); !reflect.DeepEqual(got, want) {
 					t.Errorf("got %+v, want %+v: it must be paid for", got, want)
 				}
 				if n := len(f.asked()); n != 1 {
@@ -294,7 +295,7 @@ func TestServerThatDoesNotStream(t *testing.T) {
 	f := serve(t, says(200, "application/json", `{"choices":[{"message":{"content":"all at once"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`))
 	var heard strings.Builder
 	got, err := f.model(t).Answer(t.Context(), hello(), func(piece string) { heard.WriteString(piece) })
-	if want := (Answer{Text: "all at once", Usage: Usage{Input: 3, Output: 4, Calls: 1}}); err != nil || got != want || heard.String() != want.Text {
+	if want := (Answer{Text: "all at once", Usage: Usage{Input: 3, Output: 4, Calls: 1}}); err != nil || !reflect.DeepEqual(got, want) || heard.String() != want.Text {
 		t.Errorf("got %+v, heard %q, %v", got, heard.String(), err)
 	}
 }

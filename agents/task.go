@@ -16,6 +16,11 @@ type Task struct {
 	Question
 	Choices []string // empty: any text
 	Repairs int      // how often to ask again for an answer of another shape
+
+	// Use runs the calls of one turn and gives their results in the order of the calls. An error ends the task: what the
+	// model should know of is a result that [ToolResult.Failed]. It is not asked where there are no tools.
+	Use      func(ctx context.Context, calls []ToolCall) ([]ToolResult, error)
+	MaxTurns int // how often tools may be called before the answer; a turn more is an error of kind [Endless]
 }
 
 // Schema is a JSON Schema that says what is wrong with a value.
