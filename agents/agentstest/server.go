@@ -22,11 +22,12 @@ const (
 	Output = 3
 )
 
-// Server answers like a provider. The name of the model in a request says how: well, or with one of [Faults]. Several
-// names, with commas between them, are for calls one after another, and the last for all later ones: "503,429,good".
-// The zero value is ready.
+// Server answers like a provider. The name of the model in a request says how: well, or with one of [Faults] or
+// [ToolFaults]. Several names, with commas between them, are for calls one after another, and the last for all later
+// ones: "503,429,good". The zero value is ready.
 type Server struct {
-	Reply string // of good answers, in place of the usual one
+	Reply string     // of good answers, in place of the usual one
+	Calls []ToolCall // of answers that call tools; without any the first tool of the request is called
 
 	mu       sync.Mutex
 	requests []Request
@@ -53,12 +54,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client went away
 	}
-	var asked struct {
-		Model  string `json:"model"`
-		Stream bool   `json:"stream"`
-	}
+	var asked asked
 	_ = json.Unmarshal(body, &asked) // who sends no JSON names no fault
-	c := &call{w: w, r: r, claude: strings.HasSuffix(r.URL.Path, "/messages"), stream: asked.Stream, reply: s.Reply}
+	c := &call{w: w, r: r, claude: strings.HasSuffix(r.URL.Path, "/messages"), stream: asked.Stream, reply: s.Reply, asked: asked, calls: s.Calls}
 	if c.reply == "" {
 		c.reply = Reply
 	}
@@ -67,7 +65,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Del("X-Request-Id")
 		w.Header().Set("Request-Id", "req_test")
 	}
-	faults[s.count(r, body, asked.Model)](c)
+	fault(s.count(r, body, asked.Model))(c)
+}
+
+// fault is what the server does by a name, or nil.
+func fault(name string) func(c *call) {
+	if f := toolFaults[name]; f != nil {
+		return f
+	}
+	return faults[name]
 }
 
 // count keeps a request and gives the name of the fault that it wants.
@@ -81,7 +87,7 @@ func (s *Server) count(r *http.Request, body []byte, model string) string {
 	names := strings.Split(model, ",")
 	name := names[min(s.calls[model], len(names)-1)]
 	s.calls[model]++
-	if _, known := faults[name]; !known {
+	if fault(name) == nil {
 		return good
 	}
 	return name
@@ -145,6 +151,8 @@ type call struct {
 	claude bool
 	stream bool
 	reply  string
+	asked  asked
+	calls  []ToolCall
 }
 
 // send answers with a body; header is names and values by turns.
@@ -194,6 +202,7 @@ func (c *call) complaint(kind, message string) string {
 // answer is the answer in one piece.
 type answer struct {
 	text    string
+	calls   []ToolCall
 	finish  string // OpenAI's word; empty: it is left out
 	refusal string
 	usage   string // what stands there; empty: it is left out
@@ -210,7 +219,7 @@ func (c *call) usage() string {
 }
 
 // stops are Anthropic's words for OpenAI's.
-var stops = map[string]string{"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
+var stops = map[string]string{"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}
 
 // give sends an answer, in frames where a stream was asked for.
 func (c *call) give(a answer) {
@@ -225,15 +234,15 @@ func (c *call) give(a answer) {
 // whole is an answer in one piece.
 func (c *call) whole(a answer) string {
 	if c.claude {
-		return fmt.Sprintf(`{"id":"msg_1","type":"message","role":"assistant","model":"test","content":[{"type":"text","text":%s}]%s%s}`,
-			quote(a.text), c.stop(a), field("usage", a.usage))
+		return fmt.Sprintf(`{"id":"msg_1","type":"message","role":"assistant","model":"test","content":[{"type":"text","text":%s}%s]%s%s}`,
+			quote(a.text), c.wholeCalls(a), c.stop(a), field("usage", a.usage))
 	}
 	refusal := "null"
 	if a.refusal != "" {
 		refusal = quote(a.refusal)
 	}
-	return fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"test","choices":[{"index":0,"message":{"role":"assistant","content":%s,"refusal":%s},"logprobs":null%s}]%s}`,
-		quote(a.text), refusal, field("finish_reason", nonempty(a.finish)), field("usage", a.usage))
+	return fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"test","choices":[{"index":0,"message":{"role":"assistant","content":%s,"refusal":%s%s},"logprobs":null%s}]%s}`,
+		quote(a.text), refusal, c.wholeCalls(a), field("finish_reason", nonempty(a.finish)), field("usage", a.usage))
 }
 
 // frames is an answer word by word, with the end last.
@@ -248,8 +257,8 @@ func (c *call) frames(a answer) []string {
 			frames = append(frames, event("content_block_delta", `"index":0,"delta":{"type":"text_delta","text":`+quote(word)+`}`))
 		}
 		delta := strings.TrimPrefix(c.stop(a), ",")
-		return append(frames,
-			event("content_block_stop", `"index":0`),
+		frames = append(frames, event("content_block_stop", `"index":0`))
+		return append(append(frames, c.callFrames(a)...),
 			event("message_delta", `"delta":{`+delta+`}`+field("usage", a.usage)),
 			event("message_stop", `"ok":true`))
 	}
@@ -260,7 +269,7 @@ func (c *call) frames(a answer) []string {
 	if a.refusal != "" {
 		frames = append(frames, chunk(`"delta":{"refusal":`+quote(a.refusal)+`},"finish_reason":null`, ""))
 	}
-	return append(frames, chunk(`"delta":{}`+field("finish_reason", nonempty(a.finish)), a.usage), "data: [DONE]\n\n")
+	return append(append(frames, c.callFrames(a)...), chunk(`"delta":{}`+field("finish_reason", nonempty(a.finish)), a.usage), "data: [DONE]\n\n")
 }
 
 // stop is why Anthropic's model stopped.
