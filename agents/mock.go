@@ -38,41 +38,60 @@ func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answe
 		}
 		return failed, &Error{Kind: kind, Message: "the mock fails as told: " + string(kind)}
 	}
-	reply := q.Prompt()
-	if m.Reply != nil {
-		var err error
-		if reply, err = m.Reply(q); err != nil {
-			return failed, err
-		}
-	}
-	if err := speak(ctx, reply, time.Now(), latency, text); err != nil {
+	a, err := m.answer(q)
+	if err != nil {
 		return failed, err
 	}
-	return Answer{Text: reply, Usage: m.usage(q, reply)}, nil
+	if len(a.Calls) > 0 {
+		text = nil // there is none
+	}
+	if err := speak(ctx, a.Text, time.Now(), latency, text); err != nil {
+		return failed, err
+	}
+	a.Usage = m.usage(q, a)
+	return a, nil
+}
+
+// answer is calls while there are some for the turn of the conversation, then the reply.
+func (m *Mock) answer(q Question) (Answer, error) {
+	turn := 0
+	for _, said := range q.Messages {
+		if len(said.Calls) > 0 {
+			turn++
+		}
+	}
+	switch {
+	case turn < len(m.ToolCalls) && len(m.ToolCalls[turn]) > 0:
+		return Answer{Calls: m.ToolCalls[turn]}, nil
+	case m.Reply == nil:
+		return Answer{Text: q.Prompt()}, nil
+	}
+	reply, err := m.Reply(q)
+	return Answer{Text: reply}, err
 }
 
 // usage is what is reported for an answer.
-func (m *Mock) usage(q Question, reply string) Usage {
+func (m *Mock) usage(q Question, a Answer) Usage {
 	usage := Usage{Input: m.Input, Output: m.Output, Calls: 1}
 	if usage.Input == 0 {
 		usage.Input = words(q.System)
 		for _, said := range q.Messages {
-			usage.Input += words(said.Text)
+			usage.Input += words(said.Text) + wordsOf(said.Calls)
+			for _, r := range said.Results {
+				usage.Input += words(r.Text)
+			}
 		}
 	}
 	if usage.Output == 0 {
-		usage.Output = words(reply)
+		usage.Output = words(a.Text) + wordsOf(a.Calls)
 	}
 	return usage
 }
 
 // Bound is exactly what an answer will use.
 func (m *Mock) Bound(q Question) Usage {
-	reply := q.Prompt()
-	if m.Reply != nil {
-		reply, _ = m.Reply(q) // where it fails, nothing is used
-	}
-	return m.usage(q, reply)
+	a, _ := m.answer(q) // where it fails, nothing is used
+	return m.usage(q, a)
 }
 
 // speak lets a reply come word by word, spread over the latency.
@@ -107,3 +126,12 @@ func sleep(ctx context.Context, until time.Time) error {
 }
 
 func words(s string) int { return len(strings.Fields(s)) }
+
+// wordsOf counts what calls say: the name and the arguments.
+func wordsOf(calls []ToolCall) int {
+	n := 0
+	for _, c := range calls {
+		n += words(c.Name) + words(string(c.Arguments))
+	}
+	return n
+}

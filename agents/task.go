@@ -33,19 +33,21 @@ type Schema interface {
 // keeps those for which keep is true: one with which the task failed would let it fail for ever.
 type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (Answer, error), keep func(Answer) bool) (Answer, error)
 
-// Do asks a model, and asks again, with what is wrong, for an answer of another shape. With choices an answer that is
-// still none of them is given back as it is; with a schema that is an error of kind [Unfit]. The value is that of the
-// schema, in which numbers are [json.Number]s, or else the text.
+// Do asks a model, gives it the results of the tools that it calls, and asks again until it calls none. Then it asks
+// again, with what is wrong, for an answer of another shape. With choices an answer that is still none of them is given
+// back as it is; with a schema that is an error of kind [Unfit]. The value is that of the schema, in which numbers are
+// [json.Number]s, or else the text. A tool choice other than auto and none is for the first answer.
 func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any, error) {
 	q := t.Question
 	if s, ok := m.(shaper); t.Schema == nil || !ok || !s.Shapes(q) {
 		q.System = instructed(q.System, t.instruction())
 	}
 	q.Messages = slices.Clone(q.Messages)
-	for try := 0; ; try++ {
+	ids := newIDs(q.Messages)
+	for try, turns := 0, 0; ; {
 		keep := func(a Answer) bool {
 			_, wrong := t.shape(a.Text)
-			return wrong == nil || try < t.Repairs
+			return len(a.Calls) > 0 || wrong == nil || try < t.Repairs
 		}
 		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) }, keep)
 		if err == nil {
@@ -54,12 +56,27 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 		if err != nil {
 			return nil, err
 		}
+		if len(a.Calls) > 0 {
+			if turns++; turns > t.MaxTurns {
+				return nil, &Error{Kind: Endless, Message: fmt.Sprintf("the model called tools %s and gave no answer; raise max_turns", times(turns))}
+			}
+			calls := ids.distinct(a.Calls)
+			results, err := t.use(ctx, calls)
+			if err != nil {
+				return nil, err
+			}
+			q.Messages = append(q.Messages, Message{Model: true, Text: a.Text, Calls: calls, Thoughts: a.Thoughts}, Message{Results: results})
+			if q.ToolChoice != "none" {
+				q.ToolChoice = ""
+			}
+			continue
+		}
 		v, wrong := t.shape(a.Text)
 		if wrong == nil || try >= t.Repairs && t.Schema == nil {
 			return v, nil
 		}
-		if try >= t.Repairs {
-			return nil, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %s)", wrong, times(try+1)), cause: wrong}
+		if try++; try > t.Repairs {
+			return nil, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %s)", wrong, times(try)), cause: wrong}
 		}
 		q.Messages = append(q.Messages, Message{Model: true, Text: a.Text},
 			Message{Text: fmt.Sprintf("That does not fit: %v. %s", wrong, t.instruction())})
