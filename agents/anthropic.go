@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"net/http"
 	"regexp"
 	"strings"
@@ -36,8 +34,31 @@ type claude struct {
 	shape    shape
 	model    string
 
-	tokens claudeTokens
-	blocks map[int]bool // those that began; true: of text
+	tokens  claudeTokens
+	blocks  map[int]*claudePart // those that began
+	thought []*claudeThought    // what goes back with the results of calls: https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+	size    int                 // of the thoughts
+}
+
+// claudePart is a block that comes in pieces: of text, or with a call or a thought.
+type claudePart struct {
+	text    bool
+	call    *pending
+	thought *claudeThought
+}
+
+type claudeThought struct {
+	kind                string
+	thinking, signature strings.Builder
+	data                string
+}
+
+// MarshalJSON writes a thought as it came: one whose words the provider keeps to itself has an empty field for them.
+func (t *claudeThought) MarshalJSON() ([]byte, error) {
+	if t.kind == "redacted_thinking" {
+		return json.Marshal(map[string]string{"type": t.kind, "data": t.data})
+	}
+	return json.Marshal(map[string]string{"type": t.kind, "thinking": t.thinking.String(), "signature": t.signature.String()})
 }
 
 type claudeTokens struct {
@@ -72,6 +93,16 @@ type claudeAnswer struct {
 type claudeBlock struct {
 	Type string `json:"type"`
 	Text string `json:"text"`
+
+	ID    string          `json:"id"` // of a call
+	Name  string          `json:"name"`
+	Input json.RawMessage `json:"input"`
+
+	Thinking  string `json:"thinking"`
+	Signature string `json:"signature"` // of a thought
+	Data      string `json:"data"`      // of one that is hidden
+
+	Partial string `json:"partial_json"` // a piece of the input, in a frame
 }
 
 type claudeStop struct {
@@ -112,7 +143,49 @@ func (c *claude) request(fields map[string]any) error {
 		return &Error{Kind: BadRequest, Message: "reasoning and temperature do not go together here: leave out one of them"}
 	}
 	c.settings(fields)
-	return nil
+	return withTools(fields, c.question, c.message)
+}
+
+// message is one with calls or results as Anthropic has it: thoughts stand first, and the provider remembers the
+// conversation up to its last results.
+func (c *claude) message(m Message, last bool) ([]any, error) {
+	var blocks []any
+	for i, r := range m.Results {
+		block := map[string]any{"type": "tool_result", "tool_use_id": r.ID, "content": r.Text}
+		if r.Failed {
+			block["is_error"] = true
+		}
+		if last && i == len(m.Results)-1 && r.Text != "" {
+			block["cache_control"] = map[string]any{"type": "ephemeral"}
+		}
+		blocks = append(blocks, block)
+	}
+	if len(m.Calls) == 0 {
+		return []any{map[string]any{"role": "user", "content": blocks}}, nil
+	}
+	if m.Thoughts != nil {
+		if err := json.Unmarshal(m.Thoughts, &blocks); err != nil {
+			return nil, err
+		}
+	}
+	if strings.TrimSpace(m.Text) != "" { // which is refused
+		blocks = append(blocks, map[string]any{"type": "text", "text": m.Text})
+	}
+	for _, call := range m.Calls {
+		blocks = append(blocks, map[string]any{"type": "tool_use", "id": call.ID, "name": c.calling.names.to(call.Name), "input": call.object()})
+	}
+	return []any{map[string]any{"role": "assistant", "content": blocks}}, nil
+}
+
+func (c *claude) thoughts() json.RawMessage {
+	if len(c.thought) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(c.thought)
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // settings are the parameters of a question. There is none for a seed, and models after Claude 4.6 refuse temperature and
@@ -147,7 +220,32 @@ func (c *claude) settings(fields map[string]any) {
 		config["format"] = map[string]any{"type": "json_schema", "schema": c.shape.schema}
 	}
 	fields["max_tokens"] = limit
-	maps.Copy(fields, q.Extra)
+	if len(q.Tools) > 0 {
+		c.tools(fields)
+	}
+	andExtras(fields, q.Extra)
+}
+
+// tools are those of the question.
+func (c *claude) tools(fields map[string]any) {
+	var all []any
+	for _, t := range c.question.Tools {
+		tool := map[string]any{"name": c.calling.names.to(t.Name), "input_schema": t.parameters()}
+		if t.Description != "" {
+			tool["description"] = t.Description
+		}
+		all = append(all, tool)
+	}
+	fields["tools"] = all
+	switch choice := c.question.ToolChoice; choice {
+	case "":
+	case "auto", "none":
+		fields["tool_choice"] = map[string]any{"type": choice}
+	case "required":
+		fields["tool_choice"] = map[string]any{"type": "any"}
+	default:
+		fields["tool_choice"] = map[string]any{"type": "tool", "name": c.calling.names.to(choice)}
+	}
 }
 
 func (c *claude) whole(body []byte) (string, error) {
@@ -161,12 +259,53 @@ func (c *claude) whole(body []byte) (string, error) {
 	c.count(got.Usage)
 	c.stop(got.claudeStop)
 	var text strings.Builder
-	for _, b := range got.Content {
-		if b != nil && b.Type == "text" {
+	for i, b := range got.Content {
+		if b == nil {
+			continue
+		}
+		part, err := c.begin(i, *b)
+		if err != nil {
+			return "", err
+		}
+		if part.text {
 			text.WriteString(b.Text)
 		}
 	}
 	return text.String(), nil
+}
+
+// begin is a block of the answer, or its first piece.
+func (c *claude) begin(i int, b claudeBlock) (part *claudePart, err error) {
+	part = &claudePart{text: b.Type == "text"}
+	switch {
+	case !c.calling.open:
+	case b.Type == "tool_use":
+		if part.call, err = c.calling.begin(i); err == nil {
+			part.call.whole = b.Input
+			c.calling.size += len(b.Input)
+			err = c.calling.add(part.call, b.ID, b.Name, nil)
+		}
+	case b.Type == "thinking", b.Type == "redacted_thinking":
+		part.thought = &claudeThought{kind: b.Type, data: b.Data}
+		c.thought = append(c.thought, part.thought)
+		err = c.goOn(part, b)
+	}
+	return part, err
+}
+
+// goOn takes another piece of a block.
+func (c *claude) goOn(part *claudePart, b claudeBlock) error {
+	switch {
+	case part.call != nil:
+		return c.calling.add(part.call, "", "", []byte(b.Partial))
+	case part.thought != nil:
+		part.thought.thinking.WriteString(b.Thinking)
+		part.thought.signature.WriteString(b.Signature)
+		if c.size += len(b.Thinking) + len(b.Signature) + len(b.Data); c.size > maxReply {
+			return &Error{Kind: BadAnswer, Message: "the answer is too large"}
+		}
+	}
+	return nil
 }
 
 // event knows the frames of https://platform.claude.com/docs/en/build-with-claude/streaming, which asks to pass over
@@ -196,30 +335,35 @@ func (c *claude) event(e event) (string, error) {
 	return "", nil
 }
 
-// block is the text in a frame about a block: others are of thoughts.
+// block takes a frame about a block, and gives the text in it.
 func (c *claude) block(got claudeAnswer) (string, error) {
-	if got.Index == nil || *got.Index < 0 || *got.Index > math.MaxInt32 || *got.Index != math.Trunc(*got.Index) {
+	i, ok := placeIn(got.Index)
+	if !ok {
 		return "", &Error{Kind: BadAnswer, Message: "a piece of the answer has no place in it"}
 	}
-	i := int(*got.Index)
-	text, began := c.blocks[i]
-	if got.Type == "content_block_start" {
-		text = got.Block.Type == "text"
+	part, began := c.blocks[i]
+	switch {
+	case got.Type == "content_block_start" && began:
+		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("block %d of the answer begins twice", i)}
+	case got.Type == "content_block_start":
+		part, err := c.begin(i, got.Block)
 		if c.blocks == nil {
-			c.blocks = map[int]bool{}
+			c.blocks = map[int]*claudePart{}
 		}
-		c.blocks[i] = text
-		if began {
-			return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("block %d of the answer begins twice", i)}
-		}
-		got.Delta.claudeBlock = got.Block
-	} else if !began {
+		c.blocks[i] = part
+		return part.piece(got.Block.Text), err
+	case !began:
 		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("block %d of the answer goes on and never began", i)}
 	}
-	if !text {
-		return "", nil
+	return part.piece(got.Delta.Text), c.goOn(part, got.Delta.claudeBlock)
+}
+
+// piece is the text in a frame, where its block is of text.
+func (p *claudePart) piece(text string) string {
+	if !p.text {
+		return ""
 	}
-	return got.Delta.Text, nil
+	return text
 }
 
 // end is for a stream without its last frame.

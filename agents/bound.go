@@ -9,7 +9,7 @@ import (
 const (
 	// overhead is the most tokens that a provider puts around a message.
 	overhead = 16
-	// shapeOverhead is the most tokens by which a provider explains a schema.
+	// shapeOverhead is the most tokens by which a provider explains a schema, or that there are tools.
 	shapeOverhead = 1000
 	// imageTokens is more than any provider counts for an image. The most is gpt-4o-mini's 2,833 and 5,667 for each of up
 	// to 8 tiles: https://platform.openai.com/docs/guides/images-vision#calculating-costs.
@@ -28,7 +28,13 @@ func Bound(m Model, q Question) Usage {
 func inputBound(q Question) int {
 	n := overhead + len(q.System)
 	for _, said := range q.Messages {
-		n += overhead + len(said.Text)
+		n += overhead + len(said.Text) + len(said.Thoughts)
+		for _, c := range said.Calls {
+			n += 2*overhead + len(c.ID) + len(c.Name) + len(c.object())
+		}
+		for _, r := range said.Results {
+			n += 2*overhead + len(r.ID) + len(r.Text)
+		}
 		for _, a := range said.Attachments {
 			if a.image() {
 				n += imageTokens
@@ -41,8 +47,15 @@ func inputBound(q Question) int {
 		schema, _ := q.Schema.MarshalJSON()
 		n += shapeOverhead + len(schema)
 	}
+	if len(q.Tools) > 0 {
+		n += shapeOverhead
+	}
+	for _, t := range q.Tools {
+		schema, _ := json.Marshal(t.parameters())
+		n += 2*overhead + maxName + len(t.Description) + len(schema)
+	}
 	if len(q.Extra) > 0 {
-		extra, _ := json.Marshal(q.Extra) // tools, for one
+		extra, _ := json.Marshal(q.Extra) // the provider's own tools, for one
 		n += shapeOverhead + len(extra)
 	}
 	return n

@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/tmc/langchaingo/llms/openai"
 )
@@ -20,6 +20,8 @@ type completion struct {
 	provider Provider
 	question Question
 	shape    shape
+
+	thought strings.Builder // what the model thought, in DeepSeek's field
 }
 
 // chunk is a completion, or one frame of it.
@@ -37,8 +39,33 @@ type choice struct {
 }
 
 type said struct {
-	Content content `json:"content"`
-	Refusal string  `json:"refusal"`
+	Content content         `json:"content"`
+	Refusal string          `json:"refusal"`
+	Calls   json.RawMessage `json:"tool_calls"`
+	Thought json.RawMessage `json:"reasoning_content"`
+}
+
+// callPiece is a call, or a piece of one. Some servers leave out the type or repeat it, so it is not looked at.
+type callPiece struct {
+	Index    *float64 `json:"index"` // of the call among those of the answer
+	ID       string   `json:"id"`
+	Function struct {
+		Name      string   `json:"name"`
+		Arguments callText `json:"arguments"`
+	} `json:"function"`
+	Extra json.RawMessage `json:"extra_content"` // Gemini's: https://ai.google.dev/gemini-api/docs/thought-signatures
+}
+
+// callText is arguments, which are a text. Some servers write the object itself.
+type callText string
+
+func (c *callText) UnmarshalJSON(data []byte) error {
+	switch data[0] {
+	case '"', 'n':
+		return json.Unmarshal(data, (*string)(c))
+	}
+	*c = callText(data)
+	return nil
 }
 
 // content is a text. Mistral's models that think send a list of parts, thoughts and texts.
@@ -104,7 +131,73 @@ func (c *completion) request(fields map[string]any) error {
 		fields["stream_options"] = map[string]any{"include_usage": true}
 	}
 	c.settings(fields)
-	return nil
+	return withTools(fields, c.question, c.message)
+}
+
+// message is one with calls or results as OpenAI has it: every result is one of its own.
+func (c *completion) message(m Message, _ bool) ([]any, error) {
+	var all []any
+	for _, r := range m.Results {
+		text := r.Text
+		if r.Failed {
+			text = "ERROR: " + text
+		}
+		all = append(all, map[string]any{"role": "tool", "tool_call_id": r.ID, "content": text})
+	}
+	if len(m.Calls) == 0 {
+		return all, nil
+	}
+	var back completionThoughts
+	if m.Thoughts != nil {
+		if err := json.Unmarshal(m.Thoughts, &back); err != nil {
+			return nil, err
+		}
+	}
+	said := map[string]any{"role": "assistant", "content": nil}
+	if m.Text != "" {
+		said["content"] = m.Text
+	}
+	if back.Reasoning != "" {
+		said["reasoning_content"] = back.Reasoning
+	}
+	var calls []any
+	for i, call := range m.Calls {
+		one := map[string]any{
+			"id": call.ID, "type": "function",
+			"function": map[string]any{"name": c.calling.names.to(call.Name), "arguments": string(call.object())},
+		}
+		if i < len(back.Extras) && string(back.Extras[i]) != "null" {
+			one["extra_content"] = back.Extras[i]
+		}
+		calls = append(calls, one)
+	}
+	said["tool_calls"] = calls
+	return append(all, said), nil
+}
+
+// completionThoughts is what goes back with the results of calls: DeepSeek refuses them without its model's thoughts,
+// https://api-docs.deepseek.com/guides/thinking_mode, and Gemini without the signature of each call.
+type completionThoughts struct {
+	Reasoning string            `json:"reasoning_content,omitempty"`
+	Extras    []json.RawMessage `json:"extra_content,omitempty"`
+}
+
+func (c *completion) thoughts() json.RawMessage {
+	t := completionThoughts{Reasoning: c.thought.String()}
+	for i, p := range c.calling.list {
+		if p.extra != nil {
+			t.Extras = append(t.Extras, make([]json.RawMessage, i+1-len(t.Extras))...)
+			t.Extras[i] = p.extra
+		}
+	}
+	if t.Reasoning == "" && t.Extras == nil {
+		return nil
+	}
+	data, err := json.Marshal(t)
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // settings are the parameters of a question.
@@ -137,7 +230,30 @@ func (c *completion) settings(fields map[string]any) {
 			"json_schema": map[string]any{"name": "answer", "schema": c.shape.schema, "strict": c.shape.strict},
 		}
 	}
-	maps.Copy(fields, q.Extra)
+	if len(q.Tools) > 0 {
+		c.tools(fields)
+	}
+	andExtras(fields, q.Extra)
+}
+
+// tools are those of the question.
+func (c *completion) tools(fields map[string]any) {
+	var all []any
+	for _, t := range c.question.Tools {
+		function := map[string]any{"name": c.calling.names.to(t.Name), "parameters": t.parameters()}
+		if t.Description != "" {
+			function["description"] = t.Description
+		}
+		all = append(all, map[string]any{"type": "function", "function": function})
+	}
+	fields["tools"] = all
+	switch choice := c.question.ToolChoice; choice {
+	case "":
+	case "auto", "none", "required":
+		fields["tool_choice"] = choice
+	default:
+		fields["tool_choice"] = map[string]any{"type": "function", "function": map[string]any{"name": c.calling.names.to(choice)}}
+	}
 }
 
 // whole takes the one choice that was asked for.
@@ -151,7 +267,76 @@ func (c *completion) whole(body []byte) (string, error) {
 		return "", &Error{Kind: BadAnswer, Message: fmt.Sprintf("the answer has no choices: %s", body)}
 	}
 	c.finish, c.refusal = first.FinishReason, first.Message.Refusal
+	if err := c.take(first.Message, true); err != nil {
+		return "", err
+	}
 	return string(first.Message.Content), nil
+}
+
+// take gathers the calls of a message or of a piece of one, and the thoughts beside them.
+func (c *completion) take(s said, whole bool) error {
+	if !c.calling.open {
+		return nil
+	}
+	var thought string
+	if json.Unmarshal(s.Thought, &thought) == nil { // what is no text is not DeepSeek's
+		c.thought.WriteString(thought)
+	}
+	if c.thought.Len() > maxReply {
+		return &Error{Kind: BadAnswer, Message: "the answer is too large"}
+	}
+	if len(s.Calls) == 0 {
+		return nil
+	}
+	var pieces []*callPiece
+	if err := json.Unmarshal(s.Calls, &pieces); err != nil {
+		return &Error{Kind: BadAnswer, Message: fmt.Sprintf("the tool calls of the answer cannot be read: %v", err)}
+	}
+	for _, p := range pieces {
+		if p == nil {
+			continue
+		}
+		to, err := c.call(p, whole)
+		if err != nil {
+			return err
+		}
+		if err := c.calling.add(to, p.ID, p.Function.Name, []byte(p.Function.Arguments)); err != nil {
+			return err
+		}
+		if len(p.Extra) > 0 && string(p.Extra) != "null" {
+			to.extra = p.Extra
+		}
+	}
+	return nil
+}
+
+// call is what a piece belongs to. Pieces come by the index of their call, in any order. Gemini gives all calls the same
+// index and an id of their own; some servers give no index.
+func (c *completion) call(p *callPiece, whole bool) (*pending, error) {
+	end := len(c.calling.list)
+	if whole {
+		return c.calling.begin(end)
+	}
+	place, ok := placeIn(p.Index)
+	switch {
+	case p.Index != nil && !ok:
+		return nil, &Error{Kind: BadAnswer, Message: "a piece of a tool call has no place in the answer"}
+	case place >= maxCalls:
+		return nil, tooMany()
+	}
+	var to *pending
+	var another bool
+	if ok {
+		to = c.calling.at(place)
+		another = to != nil && p.ID != "" && to.id != "" && p.ID != to.id
+	} else if place = end; end > 0 {
+		to = c.calling.list[end-1]
+		another = p.ID == "" || p.ID != to.id
+	}
+	if to == nil || another && to.name != "" && p.Function.Name != "" {
+		return c.calling.begin(place)
+	}
+	return to, nil
 }
 
 func (c *completion) event(e event) (string, error) {
@@ -172,6 +357,9 @@ func (c *completion) event(e event) (string, error) {
 	c.finish = cmp.Or(first.FinishReason, c.finish)
 	if len(c.refusal) < maxError {
 		c.refusal += first.Delta.Refusal
+	}
+	if err := c.take(first.Delta, false); err != nil {
+		return "", err
 	}
 	return string(first.Delta.Content), nil
 }

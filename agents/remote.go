@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,7 +26,7 @@ type remote struct {
 	key      string // empty: the server wants none
 	name     string
 
-	wordy atomic.Bool // the provider refused a schema: the model is told in words from now on
+	wordy [2]atomic.Bool // the provider refused a schema, or one beside tools: the model is told in words from now on
 }
 
 // Identity is who answers.
@@ -41,14 +43,18 @@ func (m *remote) Answer(ctx context.Context, q Question, text func(piece string)
 			}
 		}
 	}
-	if m.wordy.Load() {
+	wordy := &m.wordy[0]
+	if len(q.Tools) > 0 {
+		wordy = &m.wordy[1]
+	}
+	if wordy.Load() {
 		return m.once(ctx, m.inWords(q), text)
 	}
 	answer, err := m.once(ctx, q, text)
 	if e, ok := errors.AsType[*Error](err); !ok || m.shape(q).format == byWord || !unshaped(e) {
 		return answer, err
 	}
-	m.wordy.Store(true)
+	wordy.Store(true)
 	again, err := m.once(ctx, m.inWords(q), text)
 	again.Usage.Calls += answer.Usage.Calls
 	return again, err
@@ -75,7 +81,11 @@ func (m *remote) once(ctx context.Context, q Question, text func(piece string)) 
 	if err := d.flaw(answer); err != nil {
 		return none, x.fail(err)
 	}
-	return Answer{Text: answer, Usage: usage}, nil
+	a := Answer{Text: answer, Calls: d.called(), Usage: usage}
+	if len(a.Calls) > 0 {
+		a.Thoughts = d.thoughts()
+	}
+	return a, nil
 }
 
 // refusedBefore tells whether the provider refused a question before a model worked on it, with status 200 too.
@@ -85,13 +95,15 @@ func refusedBefore(err error) bool {
 }
 
 func (m *remote) dialect(q Question) dialect {
+	o := outcome{calling: newCalling(q)}
 	if m.provider.claude {
-		return &claude{question: q, shape: m.shape(q), model: m.name}
+		return &claude{outcome: o, question: q, shape: m.shape(q), model: m.name}
 	}
-	return &completion{question: q, shape: m.shape(q), provider: m.provider}
+	return &completion{outcome: o, question: q, shape: m.shape(q), provider: m.provider}
 }
 
-// conversation is a question as langchaingo has it.
+// conversation is a question as langchaingo has it. Calls of tools and their results are put into the request behind
+// it: its clients send one of several, and lose the text beside them.
 func conversation(q Question, claude bool) []llms.MessageContent {
 	var messages []llms.MessageContent
 	if q.System != "" {
@@ -111,14 +123,51 @@ func conversation(q Question, claude bool) []llms.MessageContent {
 	return messages
 }
 
+// withTools puts what langchaingo was not told into the messages of a request: write gives those that stand for one with
+// calls or results. The last messages of a request are the question's.
+func withTools(fields map[string]any, q Question, write func(m Message, last bool) ([]any, error)) error {
+	sent, _ := fields["messages"].([]any)
+	before := len(sent) - len(q.Messages)
+	if before < 0 {
+		return &Error{Kind: BadRequest, Message: "the request lacks messages"}
+	}
+	all := slices.Clone(sent[:before])
+	for i, m := range q.Messages {
+		if len(m.Calls)+len(m.Results) == 0 {
+			all = append(all, sent[before+i])
+			continue
+		}
+		messages, err := write(m, i == len(q.Messages)-1)
+		if err != nil {
+			return &Error{Kind: BadRequest, Message: fmt.Sprintf("writing a message about tools: %v", err)}
+		}
+		all = append(all, messages...)
+	}
+	fields["messages"] = all
+	return nil
+}
+
+// andExtras completes the fields of a request with an author's own. Tools of both go together: a provider's own tools
+// stand beside the agent's.
+func andExtras(fields, extra map[string]any) {
+	tools, _ := fields["tools"].([]any)
+	maps.Copy(fields, extra)
+	if theirs, ok := extra["tools"].([]any); ok && len(tools) > 0 {
+		fields["tools"] = slices.Concat(tools, theirs)
+	}
+}
+
 // outcome is what an answer says beside its text.
 type outcome struct {
+	calling calling
 	finish  string // why the model stopped
 	refusal string
 	usage   Usage
 }
 
 func (o *outcome) used() Usage { return o.usage }
+
+func (o *outcome) called() []ToolCall { return o.calling.all() }
 
 func (o *outcome) flaw(text string) error {
 	switch o.finish {
@@ -133,6 +182,12 @@ func (o *outcome) flaw(text string) error {
 	}
 	if o.refusal != "" {
 		return &Error{Kind: Refusal, Message: "the model refuses to answer: " + o.refusal}
+	}
+	if len(o.calling.list) > 0 {
+		return nil
+	}
+	if o.calling.open && (o.finish == "tool_calls" || o.finish == "tool_use") {
+		return &Error{Kind: BadAnswer, Message: "the model stopped to call tools, and calls none"}
 	}
 	if strings.TrimSpace(text) == "" {
 		return &Error{Kind: BadAnswer, Message: "the answer is empty, finish reason " + cmp.Or(o.finish, "not given")}

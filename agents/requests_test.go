@@ -54,16 +54,39 @@ func requests() map[string]asking {
 		q.Messages[0].Attachments = []Attachment{{"egg.png", "image/png", []byte(pixel)}, {"notes.txt", "text/plain", []byte("An egg is oval.\n")}}
 	}
 	reasoning := func(q *Question) { q.Reasoning = "medium" }
+	tools := func(q *Question) {
+		q.Tools = []Tool{{"files.read_file", "Reads a file.", pathSchema{}}, {"now", "", nil}}
+	}
+	choice := func(choice string) func(q *Question) {
+		return func(q *Question) { tools(q); q.ToolChoice = choice }
+	}
+	results := func(q *Question) {
+		tools(q)
+		q.Messages = append(q.Messages,
+			Message{Model: true, Text: "Let me look.", Calls: []ToolCall{
+				{"call_1", "files.read_file", json.RawMessage(`{"path":"egg.txt"}`)}, {"call_2", "now", json.RawMessage(`{}`)}}},
+			Message{Results: []ToolResult{{ID: "call_1", Text: "An egg is oval."}, {ID: "call_2", Text: "it is too late", Failed: true}}},
+			Message{Model: true, Calls: []ToolCall{{"call_3", "no such tool", json.RawMessage(`{"broken": `)}}},
+			Message{Results: []ToolResult{{ID: "call_3", Text: "there is no such tool", Failed: true}}})
+	}
+	thought := func(q *Question) {
+		reasoning(q)
+		results(q)
+		q.Messages[1].Thoughts = json.RawMessage(`[{"type":"thinking","thinking":"Hm.","signature":"c2ln"},{"type":"redacted_thinking","data":"ZGF0YQ=="}]`)
+	}
 	all := map[string]asking{
-		"openai-reasoning":     {"openai/gpt-5", asked(reasoning), false},
-		"anthropic-thinking":   {"anthropic/claude-haiku-4-5", asked(reasoning), false},
-		"anthropic-effort":     {"anthropic/claude-sonnet-5", asked(reasoning), true},
-		"anthropic-everything": {"anthropic/claude-sonnet-5", asked(func(q *Question) { closed(q); files(q); reasoning(q) }), true},
+		"anthropic-tools-thinking": {"anthropic/claude-haiku-4-5", asked(thought), true},
+		"openai-reasoning":         {"openai/gpt-5", asked(reasoning), false},
+		"anthropic-thinking":       {"anthropic/claude-haiku-4-5", asked(reasoning), false},
+		"anthropic-effort":         {"anthropic/claude-sonnet-5", asked(reasoning), true},
+		"anthropic-everything":     {"anthropic/claude-sonnet-5", asked(func(q *Question) { closed(q); files(q); reasoning(q) }), true},
 	}
 	for dialect, ref := range map[string]string{"openai": "openai/gpt-4.1-mini", "anthropic": "anthropic/claude-haiku-4-5"} {
 		for name, q := range map[string]Question{
 			"plain": {Messages: []Message{{Text: "What is an egg?"}}}, "system": asked(nil), "settings": asked(settings), "conversation": asked(conversation),
 			"schema": asked(closed), "schema-optional": asked(open), "attachments": asked(files),
+			"tools": asked(tools), "tools-required": asked(choice("required")), "tools-none": asked(choice("none")), "tools-one": asked(choice("files.read_file")),
+			"tools-results": asked(results), "tools-schema": asked(func(q *Question) { results(q); closed(q) }),
 		} {
 			all[dialect+"-"+name] = asking{ref, q, false}
 		}
@@ -188,7 +211,7 @@ func TestClients(t *testing.T) {
 		t.Errorf("a wrong request is not found: %v\n%s", err, out)
 	}
 
-	var server agentstest.Server
+	server := agentstest.Server{Calls: []agentstest.ToolCall{{Name: "files_read_file", Arguments: `{"path":"an egg","lines":[1,2]}`}}}
 	local := httptest.NewServer(&server)
 	defer local.Close()
 	out, err := node(t, dir, "ask.mjs", local.URL)
@@ -199,7 +222,18 @@ func TestClients(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &said); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	asked := server.Requests()
+	for name, ref := range map[string]string{"openai-tools": "openai/call-three", "anthropic-tools": "anthropic/call-three"} {
+		for _, streamed := range []bool{false, true} {
+			a, err := openAs(t, ref, local.Client(), local.URL+"/v1").Answer(t.Context(), all[name].question, listener(streamed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, theirs := strings.ReplaceAll(listed(a.Calls), ".", "_"), said[fmt.Sprintf("%s calls %v", name, streamed)]; got != theirs {
+				t.Errorf("%s, streamed %v: we read the calls %s, the client %s", name, streamed, got, theirs)
+			}
+		}
+	}
+	asked := slices.DeleteFunc(server.Requests(), func(r agentstest.Request) bool { return strings.Contains(string(r.Body), "call-three") })
 	if len(asked) != len(names) {
 		t.Fatalf("the clients asked %d times for %d requests", len(asked), len(names))
 	}
@@ -240,6 +274,17 @@ for (const [name, request] of Object.entries(JSON.parse(fs.readFileSync("request
   }
   said[name] = text;
 }
+
+// Calls come in pieces that the clients put together.
+const kept = JSON.parse(fs.readFileSync("requests.json", "utf8"));
+const list = (calls) => calls.map(([id, name, args]) => [id, name, args].join(" ")).join("; ");
+const openaiCalls = (answer) => list(answer.choices[0].message.tool_calls.map((call) => [call.id, call.function.name, call.function.arguments]));
+const claudeCalls = (answer) => list(answer.content.filter((block) => block.type === "tool_use").map((block) => [block.id, block.name, JSON.stringify(block.input)]));
+const asked = { ...kept["openai-tools"], model: "call-three" }, claude = { ...kept["anthropic-tools"], model: "call-three" };
+said["openai-tools calls false"] = openaiCalls(await openai.chat.completions.create(asked));
+said["openai-tools calls true"] = openaiCalls(await openai.chat.completions.stream(asked).finalChatCompletion());
+said["anthropic-tools calls false"] = claudeCalls(await anthropic.messages.create(claude));
+said["anthropic-tools calls true"] = claudeCalls(await anthropic.messages.stream(claude).finalMessage());
 console.log(JSON.stringify(said));
 `
 

@@ -125,6 +125,9 @@ func (m *remote) shape(q Question) shape {
 	if m.provider.claude && !claudes.holds(schema) {
 		return shape{}
 	}
+	if len(q.Tools) > 0 && m.provider.format != jsonSchema {
+		return shape{} // held to a schema such models call no tools, or the provider refuses both; they are told in words
+	}
 	return shape{format: m.provider.format, schema: data, strict: strictly.holds(schema) && demanding(schema)}
 }
 
@@ -146,6 +149,6 @@ func unshaped(e *Error) bool {
 		return false
 	}
 	message := strings.ToLower(e.Message)
-	return slices.ContainsFunc([]string{"response_format", "response format", "output_config", "output_format", "output format", "schema", "structured output", "grammar"},
+	return slices.ContainsFunc([]string{"response_format", "response format", "output_config", "output_format", "output format", "schema", "structured output", "grammar", "json mode", "mime type"},
 		func(word string) bool { return strings.Contains(message, word) })
 }

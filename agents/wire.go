@@ -88,6 +88,10 @@ type dialect interface {
 	settings(fields map[string]any)
 	// used is the tokens that were told, with an error too.
 	used() Usage
+	// called is the tools that a complete answer calls.
+	called() []ToolCall
+	// thoughts is what the provider wants back with the results of the calls, or nil.
+	thoughts() json.RawMessage
 }
 
 // exchange is one request and its answer. It is the HTTP client that langchaingo uses: langchaingo sees no key, no

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -584,7 +585,8 @@ func TestTextIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzAnswer holds that no answer makes langchaingo or its checks panic, and that what counts as one has text.
+// FuzzAnswer holds that no answer makes langchaingo or its checks panic, and that what counts as one has text or calls
+// that can be asked about again.
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ok\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
@@ -596,6 +598,12 @@ func FuzzAnswer(f *testing.F) {
 		`{"content":[null,{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":[]}`,
 		`{"choices":[null,{"message":null}],"usage":[]}`,
 		`{"choices":[{"message":{"content":"ok"}}]}`,
+		`{"choices":[{"message":{"tool_calls":[null,{"id":"c1","function":{"name":"f","arguments":"{"}}]},"finish_reason":"tool_calls"}]}`,
+		"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"c2\",\"function\":{\"name\":\"web_get\"}},{\"index\":0,\"function\":{\"arguments\":{}}}]}}]}\n\n" +
+			"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}},{\"index\":-1}],\"reasoning_content\":\"Hm.\"},\"finish_reason\":\"tool_calls\"}]}\n\n",
+		`{"content":[{"type":"thinking","signature":"s"},{"type":"tool_use","id":"c1","name":"f","input":[1]},{"type":"tool_use"}],"stop_reason":"tool_use"}`,
+		"data: " + strings.Join(claudeStream(`{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","name":"f","input":{"a":1}}}`,
+			`{"type":"content_block_delta","index":0,"delta":{"partial_json":"{\"a"}}`, `{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking"}}`), "\n\ndata: ") + "\n\n",
 		"",
 	} {
 		f.Add([]byte(seed))
@@ -620,9 +628,20 @@ func FuzzAnswer(f *testing.F) {
 			if !streamed {
 				text = nil
 			}
-			got, err := m.Answer(t.Context(), hello(), text)
-			if err == nil && strings.TrimSpace(got.Text) == "" {
+			q := offering()
+			got, err := m.Answer(t.Context(), q, text)
+			if err == nil && strings.TrimSpace(got.Text) == "" && len(got.Calls) == 0 {
 				t.Errorf("%q counts as an answer", body)
+			}
+			if len(got.Calls) > 0 {
+				q.Messages = append(q.Messages, Message{Model: true, Text: got.Text, Calls: got.Calls, Thoughts: got.Thoughts}, Message{Results: make([]ToolResult, len(got.Calls))})
+				fields := map[string]any{"messages": make([]any, len(q.Messages))}
+				if err := m.(*remote).dialect(q).request(fields); err != nil {
+					t.Errorf("%q cannot be answered: %v", body, err)
+				}
+				if _, err := json.Marshal([]any{fields, q, got}); err != nil {
+					t.Errorf("%q cannot be kept: %v", body, err)
+				}
 			}
 			if err == nil && streamed && strings.Join(heard, "") != got.Text {
 				t.Errorf("heard %q of %q", heard, got.Text)
