@@ -21,7 +21,7 @@ type Model interface {
 // Question is what a model is asked. What is nil, zero or empty is left to the provider.
 type Question struct {
 	System      string
-	Messages    []Message // the last is the user's
+	Messages    []Message // the last is not the model's
 	Temperature *float64
 	TopP        *float64
 	MaxTokens   int // of the answer
@@ -43,6 +43,17 @@ func (q Question) Prompt() string {
 		return ""
 	}
 	return q.Messages[0].Text
+}
+
+// turns is how often tools were called in the conversation so far.
+func (q Question) turns() int {
+	n := 0
+	for _, m := range q.Messages {
+		if len(m.Calls) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Message is one turn of a conversation.

@@ -54,12 +54,7 @@ func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answe
 
 // answer is calls while there are some for the turn of the conversation, then the reply.
 func (m *Mock) answer(q Question) (Answer, error) {
-	turn := 0
-	for _, said := range q.Messages {
-		if len(said.Calls) > 0 {
-			turn++
-		}
-	}
+	turn := q.turns()
 	switch {
 	case turn < len(m.ToolCalls) && len(m.ToolCalls[turn]) > 0:
 		return Answer{Calls: m.ToolCalls[turn]}, nil

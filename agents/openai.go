@@ -279,7 +279,7 @@ func (c *completion) take(s said, whole bool) error {
 		return nil
 	}
 	var thought string
-	if json.Unmarshal(s.Thought, &thought) == nil { // what is no text is not DeepSeek's
+	if len(s.Thought) > 0 && json.Unmarshal(s.Thought, &thought) == nil { // what is no text is not DeepSeek's
 		c.thought.WriteString(thought)
 	}
 	if c.thought.Len() > maxReply {

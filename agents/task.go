@@ -36,15 +36,19 @@ type Ask func(ctx context.Context, q Question, ask func(ctx context.Context) (An
 // Do asks a model, gives it the results of the tools that it calls, and asks again until it calls none. Then it asks
 // again, with what is wrong, for an answer of another shape. With choices an answer that is still none of them is given
 // back as it is; with a schema that is an error of kind [Unfit]. The value is that of the schema, in which numbers are
-// [json.Number]s, or else the text. A tool choice other than auto and none is for the first answer.
+// [json.Number]s, or else the text. A tool choice other than auto and none is for the first answer. Messages that end with
+// results are a conversation that broke off: it goes on, and its turns count.
 func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any, error) {
 	q := t.Question
 	if s, ok := m.(shaper); t.Schema == nil || !ok || !s.Shapes(q) {
 		q.System = instructed(q.System, t.instruction())
 	}
 	q.Messages = slices.Clone(q.Messages)
-	ids := newIDs(q.Messages)
-	for try, turns := 0, 0; ; {
+	ids, turns := newIDs(q.Messages), q.turns()
+	for try := 0; ; {
+		if turns > 0 && q.ToolChoice != "none" {
+			q.ToolChoice = ""
+		}
 		keep := func(a Answer) bool {
 			_, wrong := t.shape(a.Text)
 			return len(a.Calls) > 0 || wrong == nil || try < t.Repairs
@@ -66,9 +70,6 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 				return nil, err
 			}
 			q.Messages = append(q.Messages, Message{Model: true, Text: a.Text, Calls: calls, Thoughts: a.Thoughts}, Message{Results: results})
-			if q.ToolChoice != "none" {
-				q.ToolChoice = ""
-			}
 			continue
 		}
 		v, wrong := t.shape(a.Text)

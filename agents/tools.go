@@ -102,6 +102,7 @@ func (t Tool) parameters() map[string]any {
 	if schema == nil {
 		schema = map[string]any{}
 	}
+	delete(schema, "$schema") // which MCP's have and Gemini refuses
 	schema["type"] = "object"
 	if schema["properties"] == nil {
 		schema["properties"] = map[string]any{}

@@ -345,12 +345,12 @@ func TestExtraTools(t *testing.T) {
 	t.Parallel()
 	f := serve(t, says(200, "application/json", `{"content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn"}`))
 	q := hello()
-	q.Tools = []Tool{{Name: "f", Schema: written(`true`)}}
+	q.Tools = []Tool{{Name: "f", Schema: written(`{"$schema":"http://json-schema.org/draft-07/schema#"}`)}, {Name: "g", Schema: written(`true`)}}
 	q.Extra = map[string]any{"tools": []any{map[string]any{"type": "web_search_20250305", "name": "web_search"}}}
 	if _, err := openAs(t, "anthropic/m", f.Client(), f.URL).Answer(t.Context(), q, nil); err != nil {
 		t.Fatal(err)
 	}
-	if want := `"tools":[{"input_schema":{"properties":{},"type":"object"},"name":"f"},{"name":"web_search","type":"web_search_20250305"}]`; !strings.Contains(f.asked()[0].body, want) {
+	if want := `"tools":[{"input_schema":{"properties":{},"type":"object"},"name":"f"},{"input_schema":{"properties":{},"type":"object"},"name":"g"},{"name":"web_search","type":"web_search_20250305"}]`; !strings.Contains(f.asked()[0].body, want) {
 		t.Errorf("sent %s", f.asked()[0].body)
 	}
 }

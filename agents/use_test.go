@@ -154,6 +154,38 @@ func TestMaxTurns(t *testing.T) {
 	}
 }
 
+// TestGoOn holds that a conversation which broke off goes on with the results that it has, and its turns count.
+func TestGoOn(t *testing.T) {
+	t.Parallel()
+	m := &Mock{ToolCalls: [][]ToolCall{calls(`{"path":"a"}`), calls(`{"path":"b"}`)}}
+	var got called
+	var said []Message
+	task := reading(got.use)
+	task.MaxTurns, task.Attempt, task.ToolChoice = 2, 1, "required"
+	broken := errors.New("broke off")
+	breaks := true
+	door := func(ctx context.Context, q Question, ask func(context.Context) (Answer, error), _ func(Answer) bool) (Answer, error) {
+		if said = q.Messages; breaks && len(got) == 1 {
+			return Answer{}, broken
+		}
+		if forced := q.ToolChoice == "required"; forced != (len(got) == 0) {
+			t.Errorf("after %d calls the choice is %q", len(got), q.ToolChoice)
+		}
+		return ask(ctx)
+	}
+	if _, err := Do(t.Context(), m, task, door, nil); err != broken {
+		t.Fatal(err)
+	}
+	breaks, task.Messages = false, said
+	if v, err := Do(t.Context(), m, task, door, nil); err != nil || v != "hello" || strings.Join(got, " ") != `files.read_file{"path":"a"} files.read_file{"path":"b"}` {
+		t.Errorf("got %v, %v after %v", v, err, got)
+	}
+	got, task.MaxTurns = nil, 1
+	if _, err := Do(t.Context(), m, task, direct, nil); tell(err) != "tool: the model called tools 2 times and gave no answer; raise max_turns" || got != nil {
+		t.Errorf("got %v after %v", err, got)
+	}
+}
+
 // TestUseThatFails holds that an error of the tools' runner ends the task, and a stop is not taken for an answer.
 func TestUseThatFails(t *testing.T) {
 	t.Parallel()
@@ -219,7 +251,7 @@ func TestMockCalls(t *testing.T) {
 		task := reading(got.use)
 		task.Call, task.Attempt = 1, 1
 		var heard pieces
-		door := func(ctx context.Context, q Question, ask func(context.Context) (Answer, error)) (Answer, error) {
+		door := func(ctx context.Context, q Question, ask func(context.Context) (Answer, error), _ func(Answer) bool) (Answer, error) {
 			a, err := ask(ctx)
 			if bound := Bound(m, q); bound != a.Usage {
 				t.Errorf("bound is %+v, used was %+v", bound, a.Usage)
