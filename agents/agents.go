@@ -63,7 +63,7 @@ type Message struct {
 	Attachments []Attachment    // of the user
 	Calls       []ToolCall      `json:",omitempty"` // of the model
 	Thoughts    json.RawMessage `json:",omitempty"` // of the answer that made the calls
-	Results     []ToolResult    `json:",omitempty"` // for the model: of all calls of the message before
+	Results     []ToolResult    `json:",omitempty"` // for the model: of all calls of the message before; there is no text beside them
 }
 
 // Answer is what a model answered: a text, calls of tools, or both.

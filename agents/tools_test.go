@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/flowrun/flowrun/agents/agentstest"
+	"pgregory.net/rapid"
 )
 
 // TestKeptCalls holds that a call is read as it was written, whatever the model gave for arguments.
@@ -106,6 +107,51 @@ func TestCallsStreamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCallsInAnyPieces cuts calls anywhere and mixes the pieces in any order that keeps each call's own.
+func TestCallsInAnyPieces(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		type part struct{ id, name, text string }
+		var want []ToolCall
+		var left [][]part
+		for i := range rapid.IntRange(1, 5).Draw(t, "calls") {
+			args, _ := json.Marshal(map[string]string{"text": rapid.String().Draw(t, "text")})
+			want = append(want, ToolCall{ID: fmt.Sprint("c", i), Name: "web.get", Arguments: args})
+			parts := []part{{id: fmt.Sprint("c", i), name: "web_get"}}
+			for letters := []rune(string(args)); len(letters) > 0; {
+				n := rapid.IntRange(1, len(letters)).Draw(t, "cut")
+				parts, letters = append(parts, part{text: string(letters[:n])}), letters[n:]
+			}
+			left = append(left, parts)
+		}
+		c := completion{outcome: outcome{calling: newCalling(offering())}}
+		for {
+			var open []int
+			for i := range left {
+				if len(left[i]) > 0 {
+					open = append(open, i)
+				}
+			}
+			if len(open) == 0 {
+				break
+			}
+			i := rapid.SampledFrom(open).Draw(t, "next")
+			p := left[i][0]
+			left[i] = left[i][1:]
+			data, err := json.Marshal([]any{map[string]any{"index": i, "id": p.id, "function": map[string]any{"name": p.name, "arguments": p.text}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.take(said{Calls: data}, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.called(); listed(got) != listed(want) {
+			t.Errorf("\n got %s\nwant %s", listed(got), listed(want))
+		}
+	})
 }
 
 // TestCallsWhole has calls in one piece, in both dialects.
