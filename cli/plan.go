@@ -24,7 +24,8 @@ type plan struct {
 type need struct {
 	Flag    string `json:"flag"`
 	Granted bool   `json:"granted"`
-	Place   string `json:"place"` // file:line:col
+	Place   string `json:"place"`          // file:line:col
+	What    string `json:"what,omitempty"` // exactly, as the file writes it
 }
 
 // plan prints what a run would do. unready is why it could not begin, were everything granted.
@@ -40,7 +41,7 @@ func (p *program) plan(c *urfave.Context, g *engine.Graph, unready error) error 
 	}
 	granted := grants(c)
 	for _, n := range g.Pipeline().Needs() {
-		out.Needs = append(out.Needs, need{n.Flag(), granted.Allow(n), n.Pos.String()})
+		out.Needs = append(out.Needs, need{n.Flag(), granted.Allow(n), n.Pos.String(), n.What})
 	}
 	if invalid != nil {
 		out.Missing = invalid.Missing

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -45,6 +47,39 @@ func sameHost(granted, host string) bool {
 	}
 	name, _, err := net.SplitHostPort(host)
 	return err == nil && strings.EqualFold(strings.Trim(granted, "[]"), name)
+}
+
+// MostNeeds is how many needs a list shows.
+const MostNeeds = 100
+
+// ListNeeds describes needs in lines for people: the flag that grants each, its place, and below it what exactly is
+// reached for. What is too much to be read is counted. The lines hold text of the file.
+func ListNeeds(needs []spec.Need) []string {
+	var lines []string
+	for i, n := range needs {
+		if i == MostNeeds {
+			return append(lines, fmt.Sprintf("  and %d more", len(needs)-i))
+		}
+		why := n.Pos.String()
+		if n.Name == "" {
+			why += ": " + cmp.Or(n.Why, "what it is shows only when it runs")
+		}
+		lines = append(lines, fmt.Sprintf("  %s  (%s)", abridged(n.Flag()), why))
+		if n.What != "" {
+			lines = append(lines, "      "+abridged(n.What))
+		}
+	}
+	return lines
+}
+
+// abridged is a text with so much of its beginning and its end as can be read at a glance.
+func abridged(s string) string {
+	const head, tail = 600, 200
+	r := []rune(s)
+	if len(r) <= head+tail {
+		return s
+	}
+	return fmt.Sprintf("%s …(%d more characters)… %s", string(r[:head]), len(r)-head-tail, string(r[len(r)-tail:]))
 }
 
 // missing are the needs that are not granted.

@@ -30,15 +30,7 @@ func (e *InvalidError) orNil() error {
 type PermissionError struct{ Needs []spec.Need }
 
 func (e *PermissionError) Error() string {
-	lines := []string{"the pipeline needs what was not allowed:"}
-	for _, n := range e.Needs {
-		why := n.Pos.String()
-		if n.Name == "" {
-			why += ": what it is shows only when it runs"
-		}
-		lines = append(lines, fmt.Sprintf("  %s  (%s)", n.Flag(), why))
-	}
-	return strings.Join(lines, "\n")
+	return strings.Join(append([]string{"the pipeline needs what was not allowed:"}, ListNeeds(e.Needs)...), "\n")
 }
 
 // Check says what would keep a run from beginning, as [Run] would, without beginning it.

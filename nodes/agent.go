@@ -44,7 +44,7 @@ func agent(o *options) engine.Kind {
 				needs := attachingOf(n, d).needs()
 				for _, m := range o.models(n, d) {
 					if m.baseURL != "" {
-						needs = append(needs, spec.Need{Grant: "net", Name: hostOf(m.baseURL), Pos: n.Place("agent")})
+						needs = append(needs, spec.Need{Grant: "net", Name: hostOf(m.baseURL), Pos: n.Place("agent"), What: m.address()})
 					}
 				}
 				return needs

@@ -34,7 +34,7 @@ func execute(commands *Commands) engine.Kind {
 			},
 			Output: parsedType,
 			Needs: func(n *spec.Node) []spec.Need {
-				return []spec.Need{{Grant: "exec", Name: literalCommand(n), Pos: n.Place("exec")}}
+				return []spec.Need{commandNeed(n.Exprs("exec"), n.Entries("environment"), n.Expr("stdin"), n.Expr("dir"), n.Place("exec"))}
 			},
 			Example: `exec: [echo, "hello ${{ input ?? \"you\" }}"]
 `,
@@ -125,7 +125,7 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "exec", Name: argv[0]}}, Content: func() *engine.Content {
+	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "exec", Name: commandName(argv[0], dir, e.environment)}}, Content: func() *engine.Content {
 		at, err := filepath.Abs(dir)
 		if err != nil {
 			return nil

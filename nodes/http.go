@@ -41,7 +41,7 @@ func request() engine.Kind {
 			},
 			Output: parsedType,
 			Needs: func(n *spec.Node) []spec.Need {
-				return []spec.Need{{Grant: "net", Name: literalHost(n.Expr("http")), Pos: n.Place("http")}}
+				return []spec.Need{requestNeed(n.Text("method"), n.Expr("http"), n.Place("http"))}
 			},
 			Example: `http: https://example.com/search?q=${{ input }}
 timeout: 10s

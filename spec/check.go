@@ -212,15 +212,15 @@ func (c *checker) needs() {
 	seen := map[string]bool{}
 	add := func(needs []Need) {
 		for _, n := range needs {
-			if !seen[n.Flag()] {
-				seen[n.Flag()] = true
+			if key := n.Flag() + "\x00" + n.What; !seen[key] {
+				seen[key] = true
 				c.p.needs = append(c.p.needs, n)
 			}
 		}
 	}
 	for _, section := range []string{"env", "secrets"} {
 		for _, name := range c.p.Header.Texts(section) {
-			add([]Need{{"env", name, c.p.Header.Place(section)}})
+			add([]Need{{Grant: "env", Name: name, Pos: c.p.Header.Place(section)}})
 		}
 	}
 	for _, n := range c.p.nodes {

@@ -166,6 +166,8 @@ type Need struct {
 	Grant string // exec, net, env or read
 	Name  string // the command, host, variable or path; empty where it is known only when it runs
 	Pos   Pos
+	What  string // exactly, as the file writes it: the command line or the address; empty where the name says all
+	Why   string // there is no name, where it is not that an expression makes it
 }
 
 // Flag is the command line's flag that grants it.
