@@ -43,7 +43,7 @@ func (n *names) String() string { return strings.Join(n.names, ",") }
 
 var grantUsage = map[string]string{
 	"exec": "run commands, all or each `COMMAND` named",
-	"net":  "send requests to hosts, all or each `HOST` named",
+	"net":  "send requests to hosts, those of the open internet or each `HOST` named",
 	"env":  "read environment variables, all or each `NAME` named",
 	"read": "attach files, and include those outside of its folder, all or those at or below each `PATH`",
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// site starts a web site under two names, $SITE and $OTHER, each with its port: site
+// site starts a web site under two names, $SITE and $OTHER, each with its port, which is $PORT: site
 //
 // Requests are written to site.log, a line each: the name and path that were asked for, and the header X-Token.
 func site(ts *testscript.TestScript, neg bool, args []string) {
@@ -33,6 +33,7 @@ func site(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	ts.Setenv("SITE", "127.0.0.1:"+port)
 	ts.Setenv("OTHER", "localhost:"+port)
+	ts.Setenv("PORT", port)
 }
 
 func logged(h http.Handler, to io.Writer) http.Handler {

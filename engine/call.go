@@ -85,6 +85,9 @@ func (c *Call) Agent(name string) string {
 // Allowed tells whether the user granted something that is known only now.
 func (c *Call) Allowed(n spec.Need) bool { return c.visit.run.grants.Allow(n) }
 
+// Grants are what the user allows.
+func (c *Call) Grants() Grants { return c.visit.run.grants }
+
 // Hide hides secrets in a text that came from outside, before a message quotes a part of it: what is left of a secret
 // that was cut could not be known any more.
 func (c *Call) Hide(s string) string { return c.visit.run.stream.mask.text(s) }

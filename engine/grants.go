@@ -3,9 +3,7 @@ package engine
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 
 	"github.com/flowrun/flowrun/spec"
 )
@@ -23,30 +21,25 @@ type Grant struct {
 }
 
 // Allow tells whether a need is granted. What is not known before it runs needs a grant of all names; a file, one of any
-// path, for it is looked at again when it is known.
+// path, for it is looked at again when it is known. A host that leads into this machine or its network must be named.
 func (g Grants) Allow(n spec.Need) bool {
-	by := g.By[n.Grant]
-	if g.All || by.Any {
+	if g.All || g.By[n.Grant].Any && (n.Grant != "net" || !inward(n.Name)) {
 		return true
 	}
-	return slices.ContainsFunc(by.Names, func(name string) bool {
-		switch {
-		case n.Grant == "read":
-			return n.Name == "" || spec.Within(n.Name, name)
-		case n.Grant == "net" && n.Name != "":
-			return sameHost(name, n.Name)
-		}
-		return name == n.Name
-	})
+	return g.names(n.Grant, n.Name)
 }
 
-// sameHost tells whether a grant of a host, with or without a port, covers another.
-func sameHost(granted, host string) bool {
-	if strings.EqualFold(granted, host) {
-		return true
-	}
-	name, _, err := net.SplitHostPort(host)
-	return err == nil && strings.EqualFold(strings.Trim(granted, "[]"), name)
+// names tells whether a name is granted, and not just any.
+func (g Grants) names(sort, name string) bool {
+	return slices.ContainsFunc(g.By[sort].Names, func(granted string) bool {
+		switch {
+		case sort == "read":
+			return name == "" || spec.Within(name, granted)
+		case sort == "net" && name != "":
+			return sameHost(granted, name)
+		}
+		return granted == name
+	})
 }
 
 // MostNeeds is how many needs a list shows.

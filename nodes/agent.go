@@ -129,6 +129,8 @@ func checkURL(s string) (problem, hint string) {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return "base_url must be an http or https address", ""
+	case engine.OddHost(u.Host):
+		return "the host of base_url is a number that programs read in different ways", "write the address as four numbers such as 192.0.2.1"
 	case u.User != nil:
 		return "base_url must not hold a user or a password", "keys come from the environment"
 	}

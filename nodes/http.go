@@ -17,10 +17,8 @@ import (
 )
 
 const (
-	dialTimeout   = 30 * time.Second
 	headerTimeout = 60 * time.Second // from the request to the first of the answer, and
 	totalTimeout  = 5 * time.Minute  // to its last, where the file sets no timeout
-	maxRedirects  = 10
 )
 
 var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110, section 5.1
@@ -65,6 +63,8 @@ func checkAddress(prefix string, whole bool) (problem, hint string) {
 		case !strings.EqualFold(prefix[:common], scheme[:common]), whole && common < len(scheme):
 		case whole && hostOf(prefix) == "":
 			return fmt.Sprintf("http: %s names no host", short(prefix)), ""
+		case whole && engine.OddHost(hostOf(prefix)):
+			return fmt.Sprintf("http: the host of %s is a number that programs read in different ways", short(prefix)), "write the address as four numbers such as 192.0.2.1"
 		default:
 			return "", ""
 		}
@@ -210,31 +210,11 @@ func isText(v any) bool {
 
 // send makes a request. Each host on the way must be granted.
 func send(req *http.Request, c *engine.Call) (string, error) {
-	transport := &http.Transport{
-		Proxy:             http.ProxyFromEnvironment,
-		DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		DisableKeepAlives: true,
+	patience := headerTimeout
+	if c.Bounded() {
+		patience = 0
 	}
-	if !c.Bounded() {
-		transport.ResponseHeaderTimeout = headerTimeout
-	}
-	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, before []*http.Request) error {
-		if need := (spec.Need{Grant: "net", Name: next.URL.Host}); !c.Allowed(need) {
-			return engine.Errorf(engine.Permission, "it was redirected to a host that needs %s", need.Flag())
-		}
-		if len(before) >= maxRedirects {
-			return fmt.Errorf("it was redirected more than %d times", maxRedirects)
-		}
-		if first := before[0]; next.URL.Host != first.URL.Host || next.URL.Scheme != first.URL.Scheme {
-			for name := range first.Header { // they were meant for the one that the file names
-				if name != "Content-Type" {
-					next.Header.Del(name)
-				}
-			}
-			next.Header.Del("Referer")
-		}
-		return nil
-	}}
+	client := newClient(c.Grants(), patience)
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", unreached(req, err)
