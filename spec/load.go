@@ -3,10 +3,13 @@ package spec
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -34,6 +37,7 @@ type Pipeline struct {
 	used   map[Pos]bool // entries of sections that something names
 	names  map[string]*Node
 	needs  []Need
+	digest string
 }
 
 // Param is a declared parameter. One without a default must be given.
@@ -53,6 +57,10 @@ func (p *Pipeline) Env() []string { return p.env }
 
 // Secrets are the declared environment variables whose values must not be shown.
 func (p *Pipeline) Secrets() []string { return p.secret }
+
+// Digest names the bytes of the file and of all that were read with it: the files that it includes, and those that hold
+// its prompts. It is empty for an included file.
+func (p *Pipeline) Digest() string { return p.digest }
 
 const (
 	maxFile     = 10 << 20 // bytes of one file
@@ -102,9 +110,10 @@ type loader struct {
 	open     []string             // the files being read, outermost first
 	done     map[string]*Pipeline // nil for a file that has errors
 	texts    map[string]*textFile
-	textSize int // of all texts, once for each place that names one
-	size     int // of all files, their texts not among them
-	values   int // about how many they hold
+	sums     map[string][sha256.Size]byte // of all files that were read
+	textSize int                          // of all texts, once for each place that names one
+	size     int                          // of all files, their texts not among them
+	values   int                          // about how many they hold
 	lines    map[string][]string
 	problems Diagnostics
 	errors   int // among the problems, and those that were left out
@@ -112,7 +121,7 @@ type loader struct {
 }
 
 func newLoader(folder string, lang *Language, opts []Option) *loader {
-	l := &loader{lang: lang, folder: folder, done: map[string]*Pipeline{}, texts: map[string]*textFile{}, lines: map[string][]string{}, compiler: newCompiler()}
+	l := &loader{lang: lang, folder: folder, done: map[string]*Pipeline{}, texts: map[string]*textFile{}, sums: map[string][sha256.Size]byte{}, lines: map[string][]string{}, compiler: newCompiler()}
 	for _, o := range opts {
 		o(l)
 	}
@@ -146,11 +155,24 @@ func (l *loader) count() int { return l.errors }
 func (l *loader) full() bool { return l.errors >= maxProblems }
 
 func (l *loader) load(name, key string, src []byte) (*Pipeline, Diagnostics) {
-	p := l.pipeline(name, path.Clean(filepath.ToSlash(key)), src)
-	if p == nil { // warnings may be of what is only misspelt
+	key = path.Clean(filepath.ToSlash(key))
+	l.sums[key] = sha256.Sum256(src)
+	p := l.pipeline(name, key, src)
+	if p != nil {
+		p.digest = l.digest()
+	} else { // warnings may be of what is only misspelt
 		l.problems = slices.DeleteFunc(l.problems, func(d Diagnostic) bool { return d.Warning })
 	}
 	return p, l.problems.sort()
+}
+
+// digest is what the files that were read are known by together.
+func (l *loader) digest() string {
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(l.sums)) {
+		fmt.Fprintf(h, "%q %x\n", key, l.sums[key])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // pipeline reads one file. Its own problems, and those of its includes, make it nil.
@@ -297,6 +319,14 @@ var (
 
 // read gives the bytes of a file below the folder, or of one that the user allowed.
 func (l *loader) read(key string) ([]byte, error) {
+	src, err := l.find(key)
+	if err == nil {
+		l.sums[key] = sha256.Sum256(src)
+	}
+	return src, err
+}
+
+func (l *loader) find(key string) ([]byte, error) {
 	name := filepath.FromSlash(key)
 	if l.root == nil {
 		root, err := os.OpenRoot(l.folder)
