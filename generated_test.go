@@ -52,9 +52,10 @@ func TestImports(t *testing.T) {
 		"agents/agentstest": {}, // for tests: no folder may import it
 		"engine":            {"spec"},
 		"cache":             {},
+		"allowed":           {},
 		"nodes":             {"spec", "agents", "engine"},
 		"examples":          {},
-		"cli":               {"spec", "agents", "engine", "nodes", "cache", "examples"},
+		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "examples"},
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}
 	owners := map[string]string{
