@@ -24,6 +24,7 @@ func TestConformance(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{Dir: dir, Setup: func(e *testscript.Env) error {
 		e.Setenv("FLOWRUN_CACHE", filepath.Join(e.WorkDir, ".answers"))
+		e.Setenv("FLOWRUN_STATE", filepath.Join(e.WorkDir, ".state"))
 		return nil
 	}})
 }

@@ -155,6 +155,7 @@ func furnish(t *testing.T, root string) {
 	}
 	write(t, "shout.yaml", "params: {times: {type: integer, default: 1}}\nset: repeat(upper(input ?? \"hello\"), params.times)\n")
 	t.Setenv("FLOWRUN_CACHE", "answers")
+	t.Setenv("FLOWRUN_STATE", "state")
 	for _, p := range agents.Providers() {
 		for _, name := range slices.Concat(p.KeyEnv, p.BaseEnv) {
 			t.Setenv(name, "")

@@ -58,9 +58,24 @@ func press(t *testing.T, terminal io.Writer, pipeline string, presses int) int {
 	if err := os.WriteFile(filepath.Join(dir, "p.yaml"), []byte(pipeline), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "script", "-qec", "trap : INT; flowrun run p.yaml; code=$?; echo next; exit $code", "/dev/null")
+	var keys []reply
+	for _, sign := range []string{"▾", "stopping"}[:presses] {
+		keys = append(keys, reply{sign, "\x03"})
+	}
+	seen, code := onTerminal(t, dir, "trap : INT; flowrun run p.yaml; code=$?; echo next; exit $code", keys...)
+	_, _ = terminal.Write([]byte(strings.ReplaceAll(seen, "\r\n", "\n")))
+	return code
+}
+
+// reply is what somebody types on a terminal who has waited for a text there.
+type reply struct{ after, typed string }
+
+// onTerminal runs a shell's command on a terminal in a folder, and gives what came to the terminal and the exit code.
+func onTerminal(t *testing.T, dir, command string, replies ...reply) (seen string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "script", "-qec", command, "/dev/null")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TERM=xterm", "CI=")
+	cmd.Env = append(os.Environ(), "TERM=xterm", "CI=", "FLOWRUN_STATE="+filepath.Join(dir, ".state"))
 	keys, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -75,21 +90,28 @@ func press(t *testing.T, terminal io.Writer, pipeline string, presses int) int {
 	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 
-	signs := []string{"▾", "stopping"}[:presses] // wait for each, then press
-	var seen strings.Builder
+	var all strings.Builder
+	fresh := 0 // where what was not replied to begins
 	b := make([]byte, 4096)
 	for {
 		n, err := out.Read(b)
-		seen.Write(b[:n])
-		if len(signs) > 0 && strings.Contains(seen.String(), signs[0]) {
-			signs = signs[1:]
-			fmt.Fprint(keys, "\x03")
+		all.Write(b[:n])
+		for len(replies) > 0 {
+			i := strings.Index(all.String()[fresh:], replies[0].after)
+			if i < 0 {
+				break
+			}
+			fresh += i + len(replies[0].after)
+			fmt.Fprint(keys, replies[0].typed)
+			replies = replies[1:]
 		}
 		if err != nil {
 			break
 		}
 	}
-	_, _ = terminal.Write([]byte(strings.ReplaceAll(seen.String(), "\r\n", "\n")))
 	_ = cmd.Wait() // the exit code tells
-	return cmd.ProcessState.ExitCode()
+	if len(replies) > 0 {
+		t.Errorf("%q was never seen in:\n%s", replies[0].after, all.String())
+	}
+	return all.String(), cmd.ProcessState.ExitCode()
 }

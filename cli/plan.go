@@ -29,7 +29,7 @@ type need struct {
 }
 
 // plan prints what a run would do. unready is why it could not begin, were everything granted.
-func (p *program) plan(c *urfave.Context, g *engine.Graph, unready error) error {
+func (p *program) plan(c *urfave.Context, g *engine.Graph, granted engine.Grants, unready error) error {
 	var invalid *engine.InvalidError
 	if unready != nil && (!errors.As(unready, &invalid) || len(invalid.Wrong) > 0) {
 		return unready
@@ -39,7 +39,6 @@ func (p *program) plan(c *urfave.Context, g *engine.Graph, unready error) error 
 	for i := range out.Nodes {
 		out.Nodes[i].Cache = out.Nodes[i].Cache && !c.Bool("no-cache")
 	}
-	granted := grants(c)
 	for _, n := range g.Pipeline().Needs() {
 		out.Needs = append(out.Needs, need{n.Flag(), granted.Allow(n), n.Pos.String(), n.What})
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -98,10 +99,20 @@ func (p *program) run(c *urfave.Context) error {
 		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
 		defer func() { p.keptNone(c, answers.Err()) }()
 	}
+	granted := p.grants(c, c.Args().First(), graph.Pipeline())
 	if c.Bool("dry-run") {
-		return p.plan(c, graph, engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
+		return p.plan(c, graph, granted, engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
 	}
-	if err := engine.Check(graph, input, opts...); err != nil {
+	opts = append(opts, engine.WithGrants(granted))
+	err = engine.Check(graph, input, opts...)
+	if denied := (*engine.PermissionError)(nil); errors.As(err, &denied) && p.canAsk(c) {
+		if err := engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...); err != nil {
+			return err // which no permission helps
+		}
+		granted, err = p.permit(c.Args().First(), graph, granted, denied.Needs)
+		opts = append(opts, engine.WithGrants(granted))
+	}
+	if err != nil {
 		return err
 	}
 	return p.execute(c, lang, graph, input, opts)
@@ -259,7 +270,7 @@ func runOptions(c *urfave.Context, pipeline *spec.Pipeline) ([]engine.Option, er
 		return nil, usage("--run-id has letters, digits, _, . and - only, at most 100, and not dots alone")
 	}
 	opts := []engine.Option{
-		engine.WithParams(params), engine.WithGrants(grants(c)), engine.WithRunID(id), engine.WithIdentity(c.String("user-id"), c.String("session-id")),
+		engine.WithParams(params), engine.WithRunID(id), engine.WithIdentity(c.String("user-id"), c.String("session-id")),
 	}
 	for flag, option := range map[string]func(int) engine.Option{
 		"max-steps": engine.WithMaxSteps, "max-visits": engine.WithMaxVisits, "max-concurrency": engine.WithMaxConcurrency,

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if _, ok := os.LookupEnv("FLOWRUN_CACHE"); !ok {
 		os.Setenv("FLOWRUN_CACHE", filepath.Join(os.DevNull, "answers")) // no test touches the cache of who runs it
 	}
+	if _, ok := os.LookupEnv("FLOWRUN_STATE"); !ok {
+		os.Setenv("FLOWRUN_STATE", filepath.Join(os.TempDir(), "flowrun-no-such-state")) // nor what they allowed
+	}
 	testscript.Main(m, map[string]func(){
 		"flowrun": func() { os.Exit(cli.Main(os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
 	})
@@ -38,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("LANG", "C.UTF-8")
 			e.Setenv("FLOWRUN_CACHE", filepath.Join(e.WorkDir, ".answers"))
+			e.Setenv("FLOWRUN_STATE", filepath.Join(e.WorkDir, ".state"))
 			return nil
 		},
 		Condition: func(name string) (bool, error) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/flowrun/flowrun/spec"
@@ -27,6 +28,22 @@ func (g Grants) Allow(n spec.Need) bool {
 		return true
 	}
 	return g.names(n.Grant, n.Name)
+}
+
+// With are the grants with what needs ask for, each by its name as far as it has one.
+func (g Grants) With(needs ...spec.Need) Grants {
+	by := map[string]Grant{}
+	maps.Copy(by, g.By)
+	for _, n := range needs {
+		grant := by[n.Grant]
+		if n.Name == "" {
+			grant.Any = true
+		} else {
+			grant.Names = append(slices.Clip(grant.Names), n.Name)
+		}
+		by[n.Grant] = grant
+	}
+	return Grants{All: g.All, By: by}
 }
 
 // names tells whether a name is granted, and not just any.
