@@ -188,6 +188,14 @@ func TestCommandsLeaveNothing(t *testing.T) {
     timeout: 2s
     catch: {set: '"caught"'}
 `, "caught\n"},
+		"grandchildren whose parent has ended": {`
+    exec: [sh, -c, "exec 3>life; (sleep 1000 & (sleep 1000 &) &) & echo parent"]
+`, "parent\n"},
+		"a child that refuses to go, of a command past its time": {`
+    exec: [sh, -c, "exec 3>life; (trap '' TERM HUP INT; while :; do sleep 1; done) & wait"]
+    timeout: 2s
+    catch: {set: '"caught"'}
+`, "caught\n"},
 		"the loser of a race": {`
     wait_for: first
     parallel:
