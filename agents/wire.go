@@ -39,10 +39,9 @@ const (
 
 // newTransport is what a [Set] shares between its models.
 func newTransport() *http.Transport {
-	dialer := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:               proxy,
-		DialContext:         dialer.DialContext,
+		DialContext:         dial,
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns:        100,
@@ -157,7 +156,7 @@ func (x *exchange) send(req *http.Request) ([]byte, error) {
 	b := &body{caller: req.Context(), ctx: ctx, left: maxReply}
 	late := time.AfterFunc(patience, func() { cancel(timeout("the answer did not begin within %v", patience)) })
 	x.calls++
-	resp, err := x.client.Do(req.WithContext(ctx))
+	resp, err := x.client.Do(req.WithContext(unchecked(ctx, req.URL)))
 	late.Stop()
 	if err != nil {
 		x.owed = ctx.Err() != nil

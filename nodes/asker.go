@@ -121,9 +121,10 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 				Used: func() engine.Usage { return m.used(model, q, answer) },
 			},
 			Do: func(ctx context.Context) (agents.Answer, error) {
+				ctx, denied := m.reached(ctx, c.Grants())
 				var err error
 				answer, err = ask(ctx)
-				return answer, failed(err)
+				return answer, denied(failed(err))
 			},
 			Keep: keep,
 			Known: func(answer agents.Answer) {

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/nodes"
 )
 
 // TestNamesThatLeadHome asks for a public name that its owner lets lead to this machine.
@@ -49,6 +52,52 @@ func TestNamesThatLeadHome(t *testing.T) {
 			}
 			if got := outcomeOf(result).Error; got != tt.err || tt.err == "" && result.Output != "inside" {
 				t.Errorf("got %v and %q, want %q", result.Output, got, tt.err)
+			}
+		})
+	}
+}
+
+// TestModelsThatLeadHome asks a model whose file says where it is: where the name leads home, no question goes there.
+func TestModelsThatLeadHome(t *testing.T) {
+	resolve(t, [4]byte{127, 0, 0, 1})
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"choices": [{"message": {"content": "inside"}, "finish_reason": "stop"}]}`)
+	}))
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := func(name string) (string, bool) {
+		value, ok := map[string]string{"OPENAI_API_KEY": "none", "VLLM_BASE_URL": "http://rebind.example:" + port + "/v1"}[name]
+		return value, ok
+	}
+	away := "agent: {model: openai/x, base_url: 'http://rebind.example:" + port + "/v1'}\nprompt: hi\ncatch: {set: '\"caught\"'}"
+	tests := map[string]struct {
+		src   string
+		grant engine.Grant
+		err   string
+		asked int64
+	}{
+		"by its name": {away, engine.Grant{Names: []string{"rebind.example"}},
+			"permission p.yaml:1:1: p: it leads to 127.0.0.1, which is not of the open internet and needs --allow-net=127.0.0.1:" + port, 0},
+		"by its name and address":       {away, engine.Grant{Names: []string{"rebind.example", "127.0.0.1"}}, "", 1},
+		"where the environment says so": {"agent: {model: vllm/x}\nprompt: hi", engine.Grant{}, "", 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			asked.Store(0)
+			set := agents.NewSet(agents.WithEnv(environ)) // with connections of its own
+			g := graphOf(t, tt.src, nodes.WithAgents(set))
+			result, err := engine.Run(t.Context(), g, nil, engine.WithGrants(engine.Grants{By: map[string]engine.Grant{"net": tt.grant}}))
+			if result == nil {
+				t.Fatal(err)
+			}
+			if got := outcomeOf(result).Error; got != tt.err || tt.err == "" && result.Output != "inside" || asked.Load() != tt.asked {
+				t.Errorf("got %v and %q, asked %d times, want %q and %d", result.Output, got, asked.Load(), tt.err, tt.asked)
 			}
 		})
 	}

@@ -2,8 +2,10 @@ package nodes
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
@@ -100,13 +102,14 @@ type candidate struct {
 	name    string
 	address string       // the name, with the address that the file gives it: what shares it is one model
 	model   agents.Model // nil: the mock, which is another for each call
+	foreign bool         // the file says where it is
 	price   agents.Price
 	priced  bool
 }
 
 // open makes a model ready to be asked. The error says what the environment lacks.
 func (o *options) open(ref modelRef) (candidate, error) {
-	c := candidate{name: ref.name, address: ref.address()}
+	c := candidate{name: ref.name, address: ref.address(), foreign: ref.baseURL != ""}
 	c.price, c.priced = o.agents.Price(ref.name)
 	if ref.entry != nil && ref.entry.Has("price") {
 		p := ref.entry.Record("price")
@@ -151,6 +154,28 @@ func (m candidate) usage(u agents.Usage, cost func(agents.Usage) agents.Cost) en
 		used.Unpriced = u.Calls
 	}
 	return used
+}
+
+// reached is a context in which a model that the file points to is asked only at addresses that are granted, as a request
+// of http is. denied is the error of asking: that an address is not granted, where that is why.
+func (m candidate) reached(ctx context.Context, g engine.Grants) (_ context.Context, denied func(error) error) {
+	if !m.foreign {
+		return ctx, func(err error) error { return err }
+	}
+	var why atomic.Value // several addresses are tried at once
+	check := func(host, address string) error {
+		err := g.Reach(host, address)
+		if err != nil {
+			why.Store(err)
+		}
+		return err
+	}
+	return agents.WithDialCheck(ctx, check), func(err error) error {
+		if refused, ok := why.Load().(error); ok && err != nil {
+			return refused
+		}
+		return err
+	}
 }
 
 // passable tells whether another model may have the answer where one failed.
