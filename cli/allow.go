@@ -22,10 +22,10 @@ import (
 	"github.com/flowrun/flowrun/spec"
 )
 
-const allowDescription = `Shows what the file needs beside its models, with the flag that would grant each,
-and asks whether to allow it for good. Then run and the other commands do not
-ask again, as long as the file, what it includes, and what it needs stay as
-they are. Nothing runs.
+const allowDescription = `Shows what the file needs beside its models, with the flag that would grant
+each, and asks whether to allow it for good. Then run does not ask again, as
+long as the file, what it includes, and what it needs stay as they are. Nothing
+runs.
 
 What was allowed is kept in the folder that FLOWRUN_STATE names, else in flowrun
 below XDG_STATE_HOME (~/.local/state).

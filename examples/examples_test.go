@@ -33,6 +33,7 @@ func atRoot(t *testing.T) {
 	t.Helper()
 	t.Chdir("..")
 	t.Setenv("FLOWRUN_CACHE", t.TempDir())
+	t.Setenv("FLOWRUN_STATE", t.TempDir())
 	for _, p := range agents.Providers() {
 		for _, name := range p.KeyEnv {
 			t.Setenv(name, "")
