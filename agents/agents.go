@@ -18,23 +18,24 @@ type Model interface {
 	Answer(ctx context.Context, q Question, text func(piece string)) (Answer, error)
 }
 
-// Question is what a model is asked. What is nil, zero or empty is left to the provider.
+// Question is what a model is asked. What is nil, zero or empty is left to the provider. Its JSON is all that shapes the
+// answer of a model.
 type Question struct {
-	System      string
-	Messages    []Message // the last is not the model's
-	Temperature *float64
-	TopP        *float64
-	MaxTokens   int // of the answer
-	Stop        []string
-	Seed        *int
-	Reasoning   string         // low, medium or high
-	Extra       map[string]any // put into the request as it is
-	Schema      Schema         // that the answer should fit; [Do] tells it to models that do not get it by their provider
-	Tools       []Tool         `json:",omitempty"` // that the model may call; their names differ
-	ToolChoice  string         `json:",omitempty"` // auto, none, required, or the name of the tool to call
+	System      string         `json:"system,omitempty"`
+	Messages    []Message      `json:"messages"` // the last is not the model's
+	Temperature *float64       `json:"temperature,omitempty"`
+	TopP        *float64       `json:"top_p,omitempty"`
+	MaxTokens   int            `json:"max_tokens,omitempty"` // of the answer
+	Stop        []string       `json:"stop,omitempty"`
+	Seed        *int           `json:"seed,omitempty"`
+	Reasoning   string         `json:"reasoning,omitempty"`   // low, medium or high
+	Extra       map[string]any `json:"extra,omitempty"`       // put into the request as it is
+	Schema      Schema         `json:"schema,omitempty"`      // that the answer should fit; [Do] tells it to models that do not get it by their provider
+	Tools       []Tool         `json:"tools,omitempty"`       // that the model may call; their names differ
+	ToolChoice  string         `json:"tool_choice,omitempty"` // auto, none, required, or the name of the tool to call
 
-	Call    int // for the mock: the number of this question in its conversation, from 1
-	Attempt int // for the mock: the number of this attempt, from 1
+	Call    int `json:"-"` // for the mock: the number of this question in its conversation, from 1
+	Attempt int `json:"-"` // for the mock: the number of this attempt, from 1
 }
 
 // Prompt is the text of the first message: what the author asked.
@@ -58,20 +59,20 @@ func (q Question) turns() int {
 
 // Message is one turn of a conversation.
 type Message struct {
-	Model       bool // the model said it, not the user
-	Text        string
-	Attachments []Attachment    // of the user
-	Calls       []ToolCall      `json:",omitempty"` // of the model
-	Thoughts    json.RawMessage `json:",omitempty"` // of the answer that made the calls
-	Results     []ToolResult    `json:",omitempty"` // for the model: of all calls of the message before; there is no text beside them
+	Model       bool            `json:"model,omitempty"` // the model said it, not the user
+	Text        string          `json:"text"`
+	Attachments []Attachment    `json:"attachments,omitempty"` // of the user
+	Calls       []ToolCall      `json:"calls,omitempty"`       // of the model
+	Thoughts    json.RawMessage `json:"thoughts,omitempty"`    // of the answer that made the calls
+	Results     []ToolResult    `json:"results,omitempty"`     // for the model: of all calls of the message before; there is no text beside them
 }
 
-// Answer is what a model answered: a text, calls of tools, or both.
+// Answer is what a model answered: a text, calls of tools, or both. Its JSON is what stays of it where it is kept.
 type Answer struct {
-	Text     string
-	Calls    []ToolCall      `json:",omitempty"`
-	Thoughts json.RawMessage `json:",omitempty"` // that the provider wants back with the results of the calls, in a form of its own
-	Usage    Usage
+	Text     string          `json:"text"`
+	Calls    []ToolCall      `json:"calls,omitempty"`
+	Thoughts json.RawMessage `json:"thoughts,omitempty"` // that the provider wants back with the results of the calls, in a form of its own
+	Usage    Usage           `json:"-"`
 }
 
 // Usage counts tokens, 0 where the provider does not say, and requests.

@@ -2,7 +2,9 @@ package agents
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +20,11 @@ type Attachment struct {
 	Name string
 	Type string // its media type
 	Data []byte
+}
+
+// MarshalJSON tells what an attachment is, and of its bytes a hash: it is for who compares questions.
+func (a Attachment) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"name": a.Name, "type": a.Type, "sha256": fmt.Sprintf("%x", sha256.Sum256(a.Data))})
 }
 
 // Attach makes an attachment of a file's bytes. Its type is told by them, whatever it is called.

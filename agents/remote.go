@@ -29,6 +29,13 @@ type remote struct {
 	wordy [2]atomic.Bool // the provider refused a schema, or one beside tools: the model is told in words from now on
 }
 
+// idle is a model of a provider that is not to be asked.
+type idle struct{ remote }
+
+func (*idle) Answer(context.Context, Question, func(string)) (Answer, error) {
+	return Answer{}, &Error{Kind: BadRequest, Message: "this model is not to be asked"}
+}
+
 // Identity is who answers.
 func (m *remote) Identity() string {
 	return strings.Join([]string{m.provider.Name, m.home.String(), m.name}, " ")

@@ -16,12 +16,22 @@ import (
 type Content struct {
 	Kind  string         // of what is asked, such as model or exec
 	Label string         // for people; who keeps it sees one line, in which secrets are hidden
-	Value map[string]any // canonical
+	Value map[string]any // canonical, and the same wherever the pipeline runs; no secret is needed to tell it
+	Here  map[string]any // canonical: what else shapes the answer and binds it to this machine or this run
 }
 
-// Key is the same for questions of the same content, and for no others: caches and recordings know answers by it.
-func (c *Content) Key() string {
-	sum := sha256.Sum256([]byte(spec.AsJSON(map[string]any{"version": int64(1), "kind": c.Kind, "content": c.Value})))
+// Key is the same for questions of the same content that are put here, and for no others: caches know answers by it.
+func (c *Content) Key() string { return c.key(c.Here) }
+
+// Portable is the same for questions of the same content, wherever they are put: recordings know answers by it.
+func (c *Content) Portable() string { return c.key(nil) }
+
+func (c *Content) key(here map[string]any) string {
+	all := map[string]any{"version": int64(1), "kind": c.Kind, "content": c.Value}
+	if here != nil {
+		all["here"] = here
+	}
+	sum := sha256.Sum256([]byte(spec.AsJSON(all)))
 	return hex.EncodeToString(sum[:])
 }
 

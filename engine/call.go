@@ -16,6 +16,8 @@ type Call struct {
 	env     spec.Values
 	usage   ByAgent
 	veil    *veil // over an answer that comes piece by piece
+
+	exchange *Exchange // with a model, while it is recorded
 }
 
 // newCall gathers what the leaf's expressions read, so that nothing of the run's state is read while it acts.
@@ -131,10 +133,11 @@ func (v *Visit) tellModel(used Usage, err *Error) {
 	v.tell(&Event{Type: RunCompleted, SubRunID: v.Key(), Model: sub.model, Usage: used, Duration: v.run.elapsed() - sub.began, Error: err})
 }
 
-// Listener hears an answer piece by piece as it comes, while the world is asked; nil where nobody listens.
+// Listener hears an answer piece by piece as it comes, while the world is asked; nil where nobody listens. A recording
+// does, so that it is the same whoever else listens.
 func (c *Call) Listener() func(piece string) {
 	stream := &c.visit.run.stream
-	if stream.events == nil {
+	if stream.events == nil && c.visit.run.recorder == nil {
 		return nil
 	}
 	return func(piece string) {
@@ -154,7 +157,11 @@ func (c *Call) flush() {
 }
 
 func (c *Call) hear(text string) {
-	if text != "" {
-		c.visit.tell(&Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
+	if text == "" {
+		return
 	}
+	if c.exchange != nil {
+		c.exchange.hear(text)
+	}
+	c.visit.tell(&Event{Type: ModelDelta, SubRunID: c.Key(), Text: text})
 }

@@ -11,11 +11,12 @@ import (
 
 // Request is one question that a leaf asks of the world.
 type Request[T any] struct {
-	Needs   []spec.Need         // that must be granted
-	Content func() *Content     // where the answer may be kept
-	Keep    func(answer T) bool // tells whether an answer may be kept; nil: any
-	Known   func(answer T)      // hears an answer that was known, where it is not nil
-	Model   *Asked              // nil: no model is asked
+	Needs   []spec.Need           // that must be granted
+	Content func() *Content       // where the answer may be kept
+	Keep    func(answer T) bool   // tells whether a cache may keep an answer; nil: any
+	Apart   string                // tells apart what one execution asks at once
+	Text    func(answer T) string // what is heard of an answer that was known, where it is not nil
+	Model   *Asked                // nil: no model is asked
 	Do      func(context.Context) (T, error)
 }
 
@@ -29,22 +30,32 @@ type Asked struct {
 
 // Ask is the one door out: all that a leaf asks of the world goes through it. What it needs must be granted; an answer
 // that is known already is not asked for; what a model may use must be left in the budgets, and its rate must allow it.
+// Where a run is replayed nothing goes out, and so nothing needs to be granted, is counted in budgets, or waits.
 func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
-	if err := c.granted(r.Needs...); err != nil {
-		return answer, err
+	run := c.visit.run
+	if run.replay == nil {
+		if err := c.granted(r.Needs...); err != nil {
+			return answer, err
+		}
 	}
 	c.visit.own().asked++
 	defer c.flush()
+	switch {
+	case run.replay != nil:
+		return replayed(ctx, c, r)
+	case run.recorder != nil:
+		return recorded(ctx, c, r)
+	}
 	ask := func() (T, error) { return out(ctx, c, r) }
-	cache, how := c.visit.run.cache, c.visit.vx.caching
-	if cache == nil || !how.On || r.Content == nil {
+	cache, how := run.cache, c.visit.vx.caching
+	if cache == nil || !how.On {
 		return ask()
 	}
-	content := r.Content()
+	content := r.content()
 	if content == nil {
 		return ask()
 	}
-	content.Label = c.visit.run.stream.mask.line(content.Label)
+	content.Label = run.stream.mask.line(content.Label)
 	answer, fresh, err := through(ctx, cache, content, how.TTL, r, ask)
 	if fresh || err != nil {
 		return answer, err
@@ -52,8 +63,8 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	if r.Model != nil {
 		c.use(r.Model.Agent, Usage{CacheHits: 1})
 	}
-	if r.Known != nil {
-		r.Known(answer)
+	if r.Text != nil {
+		c.say(r.Text(answer), nil)
 	}
 	return answer, nil
 }

@@ -11,7 +11,8 @@ import (
 // ErrorKind says what sort of failure ended a node or a run.
 type ErrorKind string
 
-// The kinds of errors. Limits, budgets, permissions and cancellation are never caught, retried or continued past.
+// The kinds of errors. Limits, budgets, permissions, cancellation and what was not
+// recorded are never caught, retried or continued past.
 const (
 	RateLimit  ErrorKind = "rate_limit"
 	Timeout    ErrorKind = "timeout"
@@ -55,8 +56,8 @@ type Error struct {
 	Pos     spec.Pos // of the node, or of the expression that failed
 	Item    *int     // the number of the item within which the node ran; nil where there was none
 
-	// RetryAfter is how long the other side asked to wait before the next attempt.
-	RetryAfter time.Duration
+	Elsewhere  bool          // of a model: another may answer the question all the same
+	RetryAfter time.Duration // how long the other side asked to wait before the next attempt
 
 	cause error
 	stack []byte
@@ -103,7 +104,7 @@ func (e *Error) OutOfTime() bool { return e.ofRun }
 // stops tells whether the error ends more than its node: it is never recorded, retried, caught or continued past.
 func (e *Error) stops() bool {
 	switch e.Kind {
-	case Cancelled, Limit, Budget, Permission:
+	case Cancelled, Limit, Budget, Permission, Recording:
 		return true
 	}
 	return false

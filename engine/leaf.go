@@ -40,13 +40,15 @@ func (v *Visit) pause(failed *Error, attempt int) *Error {
 		return err
 	}
 	v.own().kept.Cursor = c
-	v.run.rt.Sleep(v.scope, c.Pause)
+	if v.run.replay == nil { // else nobody asks for the pause
+		v.run.rt.Sleep(v.scope, c.Pause)
+	}
 	return v.stopped()
 }
 
 // attempt makes one attempt: a slot, stopped meanwhile? the step counted, then the body within its timeout.
 func (v *Visit) attempt(n int) (any, *Error) {
-	if v.vx.kind.Slot {
+	if v.vx.kind.Slot && v.run.replay == nil { // a branch that waits to be stopped must not keep one
 		if !v.run.rt.Slot(v.scope) {
 			return nil, v.stopped()
 		}

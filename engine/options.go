@@ -23,6 +23,14 @@ func WithTurns(t Turns) Option { return func(r *run) { r.turns = t } }
 // WithCache answers from c the questions of nodes that want it. Without it they are asked.
 func WithCache(c *Cache) Option { return func(r *run) { r.cache = c } }
 
+// WithRecorder keeps in r what the run asks of the world and what comes of it. No cache is used then.
+func WithRecorder(r Recorder) Option { return func(run *run) { run.recorder = r } }
+
+// WithReplay answers from r alone what was recorded: nothing goes out, and what was not recorded is an error of kind
+// recording. The run has the id, the user, the session and the start of the one that was recorded, where nothing else is
+// given.
+func WithReplay(r Replay) Option { return func(run *run) { run.replay = r } }
+
 // WithRunID names the run; without it a new id is made.
 func WithRunID(id string) Option { return func(r *run) { r.info.ID = id } }
 

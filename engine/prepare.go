@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,8 +42,15 @@ func Check(g *Graph, input any, opts ...Option) error {
 // prepare finds, before anything runs, what would keep the run from succeeding.
 func (r *run) prepare(input any) error {
 	p := r.graph.root.pipeline
-	if missing := r.grants.missing(p.Needs()); len(missing) > 0 {
+	needs := p.Needs()
+	if r.replay != nil {
+		needs = slices.DeleteFunc(slices.Clone(needs), outside)
+	}
+	if missing := r.grants.missing(needs); len(missing) > 0 {
 		return &PermissionError{missing}
+	}
+	if err := r.rewind(); err != nil {
+		return err
 	}
 	invalid := &InvalidError{}
 	r.input = accept(p, input, invalid)
@@ -55,6 +63,19 @@ func (r *run) prepare(input any) error {
 	r.environment()
 	r.stream.mask = newMask(r.secrets)
 	r.rows = make([]*Named, len(r.graph.root.listed))
+	return nil
+}
+
+// rewind makes the run the one that is replayed, where it is not given to be another.
+func (r *run) rewind() error {
+	if r.replay == nil {
+		return nil
+	}
+	recorded, err := r.replay.Begin(r.graph.root.pipeline.Name)
+	if err != nil {
+		return err
+	}
+	r.info = Info{cmp.Or(r.info.ID, recorded.ID), cmp.Or(r.info.UserID, recorded.UserID), cmp.Or(r.info.SessionID, recorded.SessionID), recorded.StartedAt}
 	return nil
 }
 
@@ -129,6 +150,8 @@ func (r *run) environment() {
 		for _, name := range u.pipeline.Secrets() {
 			if v, ok := r.environ(name); ok {
 				r.secrets = append(r.secrets, v)
+			} else if r.replay != nil {
+				r.env[name] = "***" // nobody sees it
 			}
 		}
 	}

@@ -40,12 +40,15 @@ func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, err
 type run struct {
 	graph     *Graph
 	info      Info
+	began     time.Time // this time
 	limits    limits
 	grants    Grants
 	params    map[string]any
 	input     any
 	turns     Turns
 	cache     *Cache
+	recorder  Recorder
+	replay    Replay
 	lanes     lanes
 	listeners []Listener
 	secrets   []string
@@ -93,7 +96,10 @@ func newRun(g *Graph, opts []Option) *run {
 
 // start runs the root file from its beginning, or from where it was.
 func (r *run) start(outer Scope) *Result {
-	r.info.StartedAt = r.rt.Now().UTC()
+	r.began = r.rt.Now()
+	if r.info.StartedAt.IsZero() {
+		r.info.StartedAt = r.began.UTC()
+	}
 	if r.info.ID == "" {
 		r.info.ID = newRunID(r.info.StartedAt)
 	}
@@ -108,6 +114,9 @@ func (r *run) start(outer Scope) *Result {
 	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}
 	main.open(r.limits.budget, r.total.Usage.Total())
 	name := main.unit.pipeline.Name
+	if r.recorder != nil {
+		r.recorder.Begin(name, r.info)
+	}
 
 	r.emit(&Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
 	out, err := main.run(&Visit{run: r, file: main, realm: root, scope: root.scope, steps: steps, prev: r.input, item: none, count: 1}, root.ended)
@@ -140,7 +149,7 @@ func (r *run) nodes() map[string]Named {
 
 // resume takes up what turns kept have used, and gives the run's deadline, which counts from its first beginning.
 func (r *run) resume() (deadline time.Time) {
-	began := r.info.StartedAt
+	began := r.began
 	if r.turns != nil {
 		kept := r.turns.Find("/")
 		r.total, r.number = kept.Spent, kept.Last
@@ -164,7 +173,7 @@ func (r *run) resume() (deadline time.Time) {
 func (r *run) heard() bool { return r.stream.events != nil }
 
 // elapsed is how long the run has gone on for.
-func (r *run) elapsed() time.Duration { return r.rt.Now().Sub(r.info.StartedAt) }
+func (r *run) elapsed() time.Duration { return r.rt.Now().Sub(r.began) }
 
 func (r *run) emit(e *Event) {
 	if !r.heard() {

@@ -44,6 +44,10 @@ type Job struct {
 func (v *Visit) Together(jobs Jobs) error {
 	p := &pool{v: v, jobs: jobs, scope: v.run.rt.Scope(v.scope, noDeadline), group: v.run.rt.Group(), workers: 1}
 	defer p.scope.Stop(nil)
+	p.script = p.newScript()
+	if v.run.recorder != nil && jobs.AtOnce > 1 {
+		p.decision = &Decision{Turn: v.Turn()}
+	}
 	if v.begun() {
 		p.replay()
 	}
@@ -71,6 +75,9 @@ type pool struct {
 	verdict error   // of Ended
 	first   *Error  // the verdict, where it is a job's failure and no more
 	stopped *Error  // of a job that was stopped
+
+	script   *script   // where a recorded run is replayed, and it was decided early
+	decision *Decision // where the run is recorded
 }
 
 type task struct {
@@ -90,10 +97,12 @@ func (t *task) addTo(slots []span) []span {
 // work runs one job after another until there is none left to start. The lock is held, and given back.
 func (p *pool) work() {
 	var t task
-	for p.take(&t) {
-		p.run(&t)
-		p.mu.Lock()
-		p.end(&t)
+	for again := true; again; again = p.settle() {
+		for p.take(&t) {
+			p.run(&t)
+			p.mu.Lock()
+			p.end(&t)
+		}
 	}
 	p.workers--
 	p.mu.Unlock()
@@ -112,6 +121,7 @@ func (p *pool) take(t *task) bool {
 	}
 	*t = p.ready[0]
 	p.ready = slices.Delete(p.ready, 0, 1)
+	p.begin(t)
 	if p.sent || p.workers >= p.jobs.AtOnce || !p.peek() {
 		p.mu.Unlock()
 		return true
@@ -185,7 +195,9 @@ func (p *pool) visit(j Job) *Visit {
 // end numbers what ended and hears it, and all that ended before, once it is kept. The lock is held.
 func (p *pool) end(t *task) {
 	kept := t.visit.record(t.outcome)
-	p.waiting = append(p.waiting, t)
+	if p.script == nil {
+		p.waiting = append(p.waiting, t)
+	}
 	if kept != nil {
 		p.mu.Unlock()
 		err := kept()
@@ -193,6 +205,10 @@ func (p *pool) end(t *task) {
 		if err != nil {
 			t.outcome = Outcome{Err: t.visit.unkept(err)}
 		}
+	}
+	if p.script != nil {
+		p.inOrder(t)
+		return
 	}
 	p.hear(t)
 }
@@ -213,12 +229,16 @@ func (p *pool) hear(until *task) {
 				p.stopped = t.outcome.Err
 			}
 			p.losers = t.addTo(p.losers)
+			p.lose(t)
 		case p.verdict != nil:
 			p.losers = t.addTo(p.losers)
+			p.lose(t)
 			if failed := t.outcome.Err; p.first != nil && failed.before(p.first) { // its siblings took long to stop
 				p.first, p.verdict = failed, failed
+				p.swap()
 			}
 		default:
+			p.count(t)
 			if t.outcome.Err != nil || t.outcome.Skipped {
 				p.failed = t.addTo(p.failed)
 			}
@@ -284,6 +304,7 @@ func (p *pool) replay() {
 // result is what the whole came to. Results of what lost are forgotten: which they are depends on time.
 func (p *pool) result() error {
 	v := p.v
+	p.keep()
 	if p.verdict != nil && !errors.Is(p.verdict, ErrEnough) {
 		return p.verdict
 	}

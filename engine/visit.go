@@ -23,6 +23,7 @@ type Visit struct {
 	locals *localList
 	prev   any
 
+	held   *pool  // where a replayed fan-out was decided without it
 	turn   string // where somebody asks for it
 	counts []int  // visits of the children
 	tally  Tally  // of what finished below, and its own
@@ -108,7 +109,7 @@ func (v *Visit) account(child *Visit, err *Error) {
 // visit runs a node: finished before? stopped? count, when, then its body.
 func (v *Visit) visit() Outcome {
 	r := v.run
-	if r.turns != nil || r.heard() {
+	if r.turns != nil || r.heard() || r.recorder != nil || r.replay != nil {
 		v.turn = v.trace(true)
 	}
 	if r.turns != nil {

@@ -127,37 +127,34 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 				return answer, denied(failed(err))
 			},
 			Keep: keep,
-			Known: func(answer agents.Answer) {
-				if hear != nil {
-					hear(answer.Text)
-				}
-			},
+			Text: func(answer agents.Answer) string { return answer.Text },
 		})
 	}, hear)
 }
 
 // content is all that shapes a model's answer.
 func content(m candidate, model agents.Model, q agents.Question) *engine.Content {
-	value := map[string]any{"model": m.name}
-	if known, ok := model.(interface{ Identity() string }); ok { // the environment may put another in its place
-		value["model"] = known.Identity()
-	}
-	if mock, ok := model.(*agents.Mock); ok {
-		value["call"] = int64(q.Call) // which a mock's answer depends on
-		if mock.Reply != nil {
-			reply, _ := mock.Reply(q) // where it fails, so does asking
-			value["reply"] = reply
-		}
-	}
-	q.Call, q.Attempt = 0, 0
 	b, err := json.Marshal(q)
 	if err != nil {
 		return nil
 	}
-	if value["question"], err = spec.ParseJSON(string(b)); err != nil {
+	asked, err := spec.ParseJSON(string(b))
+	if err != nil {
 		return nil
 	}
-	return &engine.Content{Kind: "model", Label: m.name + ": " + q.Prompt(), Value: value}
+	value, here := asked.(map[string]any), map[string]any{}
+	value["model"] = m.name
+	if known, ok := model.(interface{ Identity() string }); ok { // the environment may put another in its place
+		here["model"] = known.Identity()
+	}
+	if mock, ok := model.(*agents.Mock); ok {
+		here["call"] = int64(q.Call) // which a mock's answer depends on
+		if mock.Reply != nil {
+			reply, _ := mock.Reply(q) // where it fails, so does asking
+			here["reply"] = reply
+		}
+	}
+	return &engine.Content{Kind: "model", Label: m.name + ": " + q.Prompt(), Value: value, Here: here}
 }
 
 // question is the task with what only the call knows.
@@ -227,6 +224,6 @@ func failed(err error) error {
 		return err
 	}
 	out := engine.Errorf(engine.ErrorKind(e.Kind), "%w", e)
-	out.RetryAfter = e.RetryAfter
+	out.Elsewhere, out.RetryAfter = e.Elsewhere, e.RetryAfter
 	return out
 }

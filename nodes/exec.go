@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -112,10 +114,11 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 			return nil, fmt.Errorf("argument %d holds a NUL character", i)
 		}
 	}
-	environment, err := e.environ(c)
+	declared, err := evaluated(c, e.environment)
 	if err != nil {
 		return nil, err
 	}
+	environment := environ(declared)
 	nothing := func() any { return nil }
 	stdin, err := text(c, e.stdin, nothing)
 	if err != nil {
@@ -130,9 +133,9 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		if err != nil {
 			return nil
 		}
-		return &engine.Content{Kind: "exec", Label: strings.Join(argv, " "), Value: map[string]any{
-			"argv": texts(argv), "environment": texts(environment), "dir": at, "stdin": stdin,
-		}}
+		return &engine.Content{Kind: "exec", Label: strings.Join(argv, " "),
+			Value: present(map[string]any{"argv": texts(argv), "environment": disclosed(declared), "dir": dir, "stdin": stdin}),
+			Here:  map[string]any{"environment": texts(environment), "dir": at}}
 	}, Keep: parses(e.parse), Do: func(ctx context.Context) (string, error) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
@@ -154,21 +157,59 @@ func texts(words []string) []any {
 	return list
 }
 
-func (e *command) environ(c *engine.Call) ([]string, error) {
+// environ is what a command finds in its environment: PATH, HOME and LANG, and what is declared for it.
+func environ(declared []setting) []string {
 	var environment []string
 	for _, name := range []string{"PATH", "HOME", "LANG"} {
 		if v, ok := os.LookupEnv(name); ok {
 			environment = append(environment, name+"="+v)
 		}
 	}
-	for _, entry := range e.environment {
-		v, err := text(c, entry.Value.(*spec.Expr), nil)
+	for _, s := range declared {
+		environment = append(environment, s.name+"="+s.value)
+	}
+	return environment
+}
+
+// setting is a variable or a header that a node declares, with its value.
+type setting struct {
+	name, value string
+	secret      bool // the value is made with a secret
+}
+
+// evaluated are declared variables or headers with their values.
+func evaluated(c *engine.Call, entries []spec.Entry) ([]setting, error) {
+	settings := make([]setting, len(entries))
+	for i, entry := range entries {
+		x := entry.Value.(*spec.Expr)
+		v, err := text(c, x, nil)
 		if err != nil {
 			return nil, err
 		}
-		environment = append(environment, entry.Name+"="+v)
+		names, _ := x.Reads()
+		settings[i] = setting{entry.Name, v, slices.Contains(names, "secrets")}
 	}
-	return environment, nil
+	return settings, nil
+}
+
+// disclosed are settings as they are told: of those made with secrets nothing but that they are there.
+func disclosed(settings []setting) map[string]any {
+	told := map[string]any{}
+	for _, s := range settings {
+		if told[s.name] = s.value; s.secret {
+			told[s.name] = "***"
+		}
+	}
+	return told
+}
+
+// present is what of a content is not empty.
+func present(content map[string]any) map[string]any {
+	maps.DeleteFunc(content, func(_ string, v any) bool {
+		inner, ok := v.(map[string]any)
+		return v == "" || ok && len(inner) == 0
+	})
+	return content
 }
 
 // run runs a command, which ends with ctx at the latest, and gives its standard output; stop ends ctx.

@@ -98,12 +98,16 @@ type requester struct {
 }
 
 func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
-	req, err := r.request(ctx, c)
+	headers, err := evaluated(c, r.headers)
+	if err != nil {
+		return nil, err
+	}
+	req, err := r.request(ctx, c, headers)
 	if err != nil {
 		return nil, err
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "net", Name: req.URL.Host}}, Content: func() *engine.Content {
-		return contentOf(req)
+		return contentOf(req, headers)
 	}, Keep: parses(r.parse), Do: func(ctx context.Context) (string, error) {
 		if !c.Bounded() {
 			var cancel context.CancelFunc
@@ -118,8 +122,8 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 	return parsed(out, r.parse)
 }
 
-// contentOf is all that shapes the answer to a request.
-func contentOf(req *http.Request) *engine.Content {
+// contentOf is all that shapes the answer to a request for which the file declares headers.
+func contentOf(req *http.Request, declared []setting) *engine.Content {
 	headers := map[string]any{"Host": req.Host}
 	for name, values := range req.Header {
 		headers[name] = texts(values)
@@ -129,12 +133,11 @@ func contentOf(req *http.Request) *engine.Content {
 		return nil
 	}
 	b, _ := io.ReadAll(body) // of a text in memory
-	return &engine.Content{Kind: "http", Label: req.Method + " " + req.URL.Host, Value: map[string]any{
-		"method": req.Method, "url": req.URL.String(), "headers": headers, "body": string(b),
-	}}
+	return &engine.Content{Kind: "http", Label: req.Method + " " + req.URL.Host, Here: map[string]any{"headers": headers},
+		Value: present(map[string]any{"method": req.Method, "url": req.URL.String(), "headers": disclosed(declared), "body": string(b)})}
 }
 
-func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request, error) {
+func (r *requester) request(ctx context.Context, c *engine.Call, headers []setting) (*http.Request, error) {
 	address, err := text(c, r.url, nil)
 	if err != nil {
 		return nil, err
@@ -165,16 +168,12 @@ func (r *requester) request(ctx context.Context, c *engine.Call) (*http.Request,
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	for _, h := range r.headers {
-		v, err := text(c, h.Value.(*spec.Expr), nil)
-		if err != nil {
-			return nil, err
+	for _, h := range headers {
+		if strings.ContainsAny(h.value, "\r\n\x00") {
+			return nil, fmt.Errorf("the header %s must be a single line", h.name)
 		}
-		if strings.ContainsAny(v, "\r\n\x00") {
-			return nil, fmt.Errorf("the header %s must be a single line", h.Name)
-		}
-		if req.Header.Set(h.Name, v); http.CanonicalHeaderKey(h.Name) == "Host" {
-			req.Host = v // where net/http looks
+		if req.Header.Set(h.name, h.value); http.CanonicalHeaderKey(h.name) == "Host" {
+			req.Host = h.value // where net/http looks
 		}
 	}
 	return req, nil

@@ -180,12 +180,12 @@ func (m candidate) reached(ctx context.Context, g engine.Grants) (_ context.Cont
 
 // passable tells whether another model may have the answer where one failed.
 func passable(err error) bool {
-	e, ok := errors.AsType[*agents.Error](err)
+	e, ok := errors.AsType[*engine.Error](err)
 	if !ok {
 		return false
 	}
 	switch e.Kind {
-	case agents.Auth, agents.RateLimit, agents.Server, agents.Network:
+	case engine.Auth, engine.RateLimit, engine.Server, engine.Network:
 		return true
 	}
 	return e.Elsewhere
