@@ -53,9 +53,10 @@ func TestImports(t *testing.T) {
 		"engine":            {"spec"},
 		"cache":             {},
 		"allowed":           {},
+		"recording":         {"spec", "engine"},
 		"nodes":             {"spec", "agents", "engine"},
 		"examples":          {},
-		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "examples"},
+		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "examples"},
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}
 	owners := map[string]string{
