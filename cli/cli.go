@@ -23,6 +23,7 @@ const (
 	exitUsage      = 2   // wrong usage, file, input or missing key: nothing ran
 	exitLimit      = 3   // a limit was reached
 	exitPermission = 4   // something was not allowed: nothing ran
+	exitRecording  = 5   // a recording did not match
 	exitTimeout    = 124 // and 128 with a signal's number where that ended the run
 )
 
@@ -167,6 +168,8 @@ func codeFor(e *engine.Error) int {
 	switch {
 	case e.Kind == engine.Limit || e.Kind == engine.Budget:
 		return exitLimit
+	case e.Kind == engine.Recording:
+		return exitRecording
 	case e.OutOfTime():
 		return exitTimeout
 	case e.Kind == engine.Cancelled && errors.As(e, &by):

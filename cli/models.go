@@ -57,14 +57,18 @@ func pricesFlag() urfave.Flag {
 
 // modelSet is the models that a command asks, with the prices that it was given.
 func modelSet(c *urfave.Context) (*agents.Set, error) {
+	var opts []agents.Option
+	if c.IsSet("replay") {
+		opts = append(opts, agents.Idle())
+	}
 	if !c.IsSet("prices") {
-		return agents.NewSet(), nil
+		return agents.NewSet(opts...), nil
 	}
 	prices, err := readPrices(c.String("prices"))
 	if err != nil {
 		return nil, usage("reading the prices: %v", err)
 	}
-	set := agents.NewSet(agents.WithPrices(prices))
+	set := agents.NewSet(append(opts, agents.WithPrices(prices))...)
 	builtin := maps.Collect(agents.BuiltinPrices().All())
 	for name := range prices.All() {
 		if _, ok := builtin[name]; ok {

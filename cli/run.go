@@ -38,6 +38,8 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.StringFlag{Name: "run-id", Usage: "the `ID` of the run (default a new one)"},
 		pricesFlag(),
 		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
+		&urfave.StringFlag{Name: "record", Usage: "keep in `FILE` all that models, commands, requests and tools answer"},
+		&urfave.StringFlag{Name: "replay", Usage: "answer from `FILE`, which --record wrote, and ask nothing: no key and no grant but for files and variables is needed"},
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
@@ -56,8 +58,8 @@ const runDescription = `The output goes to standard output, progress and errors 
 FILE may be - for standard input.
 
 Exit codes: 0 completed, 1 failed, 2 wrong usage, file or input, 3 limit
-reached, 4 not allowed, 124 timed out, 130 interrupted. With 2 and 4 nothing
-ran.
+reached, 4 not allowed, 5 not as recorded, 124 timed out, 130 interrupted.
+With 2 and 4 nothing ran.
 `
 
 // contradictions refuses flags that exclude each other.
@@ -68,7 +70,7 @@ func contradictions(c *urfave.Context) error {
 	case c.String("input-file") == "-" && c.Args().First() == "-":
 		return usage("the pipeline and its input cannot both come from standard input")
 	}
-	return nil
+	return recordingFlags(c)
 }
 
 func (p *program) run(c *urfave.Context) error {
@@ -94,7 +96,12 @@ func (p *program) run(c *urfave.Context) error {
 		return err
 	}
 	opts = append(opts, engine.WithSecrets(set.Secrets()...))
-	if !c.Bool("no-cache") {
+	tape, err := openTape(c)
+	if err != nil {
+		return err
+	}
+	opts = append(opts, tape.options()...)
+	if !c.Bool("no-cache") && tape == nil {
 		answers := cache.Own()
 		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
 		defer func() { p.keptNone(c, answers.Err()) }()
@@ -115,7 +122,7 @@ func (p *program) run(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.execute(c, lang, graph, input, opts)
+	return p.execute(c, lang, graph, input, opts, tape)
 }
 
 // keptNone warns that answers were not kept, if that is so.
@@ -126,7 +133,7 @@ func (p *program) keptNone(c *urfave.Context, err error) {
 }
 
 // execute runs what is known to be able to begin.
-func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engine.Graph, input any, opts []engine.Option) error {
+func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engine.Graph, input any, opts []engine.Option, tape *tape) error {
 	colours := colours(c, p.Err)
 	if !c.Bool("quiet") && p.redraws(c) {
 		p.live = startLive(p.Err.(*os.File), newProgress(nil, lang, colours))
@@ -158,8 +165,15 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	if result == nil {
 		return runErr
 	}
+	kept := tape.close(result)
+	if kept != nil && runErr != nil {
+		fmt.Fprintf(p.Err, "flowrun: warning: %s\n", escapeLines(kept.Error()))
+	}
 	shown := p.show(c, result, answer)
-	return cmp.Or(runErr, shown, events.close())
+	if !c.Bool("quiet") {
+		tape.warn(p.Err, result)
+	}
+	return cmp.Or(runErr, kept, shown, events.close())
 }
 
 // show prints what the run came to on standard output.
