@@ -95,5 +95,5 @@ func (t *tape) warn(w io.Writer, r *engine.Result) {
 	if more := len(unused) - most; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
-	fmt.Fprintf(w, "flowrun: warning: of the recording %s was not used: %s\n", count(len(unused), "answer"), escapeLines(list))
+	fmt.Fprintf(w, "flowrun: warning: %s: %s not used: %s\n", escapeLines(t.file), count(len(unused), "answer"), escapeLines(list))
 }

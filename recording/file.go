@@ -72,8 +72,8 @@ func exchange(x engine.Exchange) spec.Members {
 		m = append(m, spec.Member{Key: "late", Value: string(x.Late)})
 	case x.Error != nil:
 		failed := spec.Members{{Key: "kind", Value: string(x.Error.Kind)}, {Key: "message", Value: x.Error.Message}}
-		if x.Error.Status != 0 {
-			failed = append(failed, spec.Member{Key: "status", Value: int64(x.Error.Status)})
+		if x.Error.Elsewhere {
+			failed = append(failed, spec.Member{Key: "elsewhere", Value: true})
 		}
 		if x.Error.RetryAfter != 0 {
 			failed = append(failed, spec.Member{Key: "retry_after", Value: x.Error.RetryAfter.String()})
@@ -276,8 +276,13 @@ func (d *decoder) exchange(v any) engine.Exchange {
 }
 
 func (d *decoder) failure(v any) *engine.Error {
-	m := d.mapping(v, "kind", "message", "status", "retry_after")
-	e := &engine.Error{Kind: engine.ErrorKind(d.text(m, "kind")), Message: d.text(m, "message"), Status: d.number(m, "status")}
+	m := d.mapping(v, "kind", "message", "elsewhere", "retry_after")
+	e := &engine.Error{Kind: engine.ErrorKind(d.text(m, "kind")), Message: d.text(m, "message")}
+	if v, ok := m["elsewhere"]; ok {
+		if e.Elsewhere, ok = v.(bool); !ok {
+			d.fail("elsewhere is neither true nor false")
+		}
+	}
 	if !slices.Contains(engine.ErrorKinds(), e.Kind) {
 		d.fail("there is no kind of error %q", e.Kind)
 	}
