@@ -11,14 +11,17 @@ import (
 
 // Reach tells whether a connection may be made to an address, ip:port, for a request to a host, which must be granted
 // already. Where the address is not of the open internet the grant must name it: no name that somebody else resolves
-// leads into this machine or its network, and neither does a grant of all hosts. Only a name that is known at home alone,
-// such as localhost, may stand for its address.
+// leads into this machine or its network, and a grant of all hosts leads to this machine alone, where the host says so.
+// Only a name that is known at home alone, such as intranet, may stand for its address.
 func (g Grants) Reach(host, address string) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return Errorf(Permission, "%s is no address: %w", address, err)
 	}
-	if g.All || public(to.Addr()) || g.names("net", address) || atHome(host) && g.names("net", host) {
+	switch {
+	case g.All, public(to.Addr()), g.names("net", address), atHome(host) && g.names("net", host):
+		return nil
+	case g.By["net"].Any && thisMachine(host) && to.Addr().Unmap().IsLoopback():
 		return nil
 	}
 	return Errorf(Permission, "it leads to %s, which is not of the open internet and needs %s", to.Addr(), spec.Need{Grant: "net", Name: address}.Flag())
@@ -36,8 +39,20 @@ func OddHost(host string) bool {
 	return number && err != nil
 }
 
-// inward tells whether a host leads into this machine or its network, as its spelling shows.
-func inward(host string) bool {
+// Named tells whether the grant of a host names it, or is of all there is.
+func (g Grants) Named(host string) bool { return g.All || g.names("net", host) }
+
+// thisMachine tells whether a host is localhost or a loopback address, as its spelling shows.
+func thisMachine(host string) bool {
+	name, _ := cutPort(host)
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.IsLoopback() && !ip.Is4In6()
+	}
+	return name == "localhost"
+}
+
+// Inward tells whether a host leads into this machine or its network, as its spelling shows.
+func Inward(host string) bool {
 	name, _ := cutPort(host)
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return !public(ip)

@@ -22,9 +22,9 @@ type Grant struct {
 }
 
 // Allow tells whether a need is granted. What is not known before it runs needs a grant of all names; a file, one of any
-// path, for it is looked at again when it is known. A host that leads into this machine or its network must be named.
+// path, for it is looked at again when it is known. A host that leads into the network of this machine must be named.
 func (g Grants) Allow(n spec.Need) bool {
-	if g.All || g.By[n.Grant].Any && (n.Grant != "net" || !inward(n.Name)) {
+	if g.All || g.By[n.Grant].Any && (n.Grant != "net" || !Inward(n.Name) || thisMachine(n.Name)) {
 		return true
 	}
 	return g.names(n.Grant, n.Name)

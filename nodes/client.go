@@ -73,7 +73,9 @@ func (c *client) dial(ctx context.Context, network, host string) (net.Conn, erro
 
 // redirected checks where a request is sent on, and takes from it what was meant for the first host.
 func (c *client) redirected(next *http.Request, before []*http.Request) error {
-	if need := (spec.Need{Grant: "net", Name: next.URL.Host}); !c.grants.Allow(need) {
+	need := spec.Need{Grant: "net", Name: next.URL.Host}
+	intruding := engine.Inward(next.URL.Host) && !engine.Inward(before[0].URL.Host) && !c.grants.Named(next.URL.Host)
+	if intruding || !c.grants.Allow(need) {
 		return engine.Errorf(engine.Permission, "it was redirected to a host that needs %s", need.Flag())
 	}
 	if len(before) >= maxRedirects {

@@ -20,8 +20,8 @@ import (
 func TestNamesThatLeadHome(t *testing.T) {
 	resolve(t, [4]byte{127, 0, 0, 1})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/away" {
-			http.Redirect(w, r, "http://other.example"+r.Host[strings.LastIndexByte(r.Host, ':'):], http.StatusFound)
+		if to := map[string]string{"/away": "http://other.example", "/home": "http://localhost"}[r.URL.Path]; to != "" {
+			http.Redirect(w, r, to+r.Host[strings.LastIndexByte(r.Host, ':'):], http.StatusFound)
 			return
 		}
 		io.WriteString(w, "inside")
@@ -42,6 +42,8 @@ func TestNamesThatLeadHome(t *testing.T) {
 		"by its name and address":     {"http://rebind.example:PORT/", engine.Grant{Names: []string{"rebind.example", "127.0.0.1"}}, ""},
 		"by a name that is none here": {"http://printer.local:PORT/", engine.Grant{Names: []string{"printer.local"}}, ""},
 		"after a redirect":            {"http://printer.local:PORT/away", engine.Grant{Any: true, Names: []string{"printer.local"}}, refused},
+		"after a redirect that leads home": {"http://rebind.example:PORT/home", engine.Grant{Any: true, Names: []string{"rebind.example", "127.0.0.1"}},
+			"permission p.yaml:1:1: p: it was redirected to a host that needs --allow-net=localhost:" + port},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
