@@ -10,6 +10,7 @@ import (
 type checker struct {
 	*reader
 	heads  heads
+	ended  bool     // the expressions are those of a sheet, which knows the nodes when the pipeline has ended
 	sorted []string // the names of the nodes, once a message needed them
 }
 

@@ -26,6 +26,10 @@ type Expr struct {
 
 	insert func(before, text string) string // of its [Template]
 
+	apart bool    // its parts are wanted
+	parts []*Expr // of code, what its outermost operator joins
+	op    string  // that operator, or the function that is called
+
 	source string // of code and templates
 	typ    Type
 	root   term
@@ -294,6 +298,9 @@ func (x *Expr) compile(with *compiler, s *scope) {
 	x.kept = whole && c.kept
 	x.names, x.steps = s.reads.sorted()
 	x.source = x.tree.text
+	if x.apart && whole {
+		x.takeApart(with, s)
+	}
 	x.tree, x.lines = nil, nil
 }
 

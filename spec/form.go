@@ -285,6 +285,7 @@ func (x Map) String() string { return "a mapping by name: " + x.Of.String() }
 type Record struct {
 	Fields []Field
 	Rules  []Rule
+	Is     string // what it is, for messages; a mapping with its fields where empty
 }
 
 func (Record) takes(t *tree) bool { return t.form == mappingForm && !t.braces }
@@ -307,13 +308,20 @@ func (x Record) read(r *reader, t *tree, f *Field) any {
 	return o
 }
 
-func (x Record) String() string { return "a mapping with " + strings.Join(fieldNames(x.Fields), ", ") }
+func (x Record) String() string {
+	if x.Is != "" {
+		return x.Is
+	}
+	return "a mapping with " + strings.Join(fieldNames(x.Fields), ", ")
+}
 
 // recordFields are the fields of a value that may be a mapping with known ones.
 func recordFields(form Form) []Field {
 	switch x := form.(type) {
 	case Record:
 		return x.Fields
+	case AsWritten:
+		return recordFields(x.Form)
 	case OneOf:
 		for _, alternative := range x {
 			if fields := recordFields(alternative); fields != nil {
@@ -332,6 +340,29 @@ func (Raw) takes(t *tree) bool { return t.form == mappingForm && !t.braces }
 func (Raw) read(_ *reader, t *tree, _ *Field) any { return t.data() }
 
 func (Raw) String() string { return "a mapping, taken as it is" }
+
+// Literal is any value, taken as it is.
+type Literal struct{}
+
+func (Literal) takes(t *tree) bool { return !t.braces }
+
+func (Literal) read(_ *reader, t *tree, _ *Field) any { return t.data() }
+
+func (Literal) String() string { return "any value, taken as it is" }
+
+// AsWritten is a mapping of another form, which checks it, taken as it is.
+type AsWritten struct{ Form Form }
+
+func (x AsWritten) takes(t *tree) bool { return t.form == mappingForm && x.Form.takes(t) }
+
+func (x AsWritten) read(r *reader, t *tree, f *Field) any {
+	if x.Form.read(r, t, f) == nil {
+		return nil
+	}
+	return t.data()
+}
+
+func (x AsWritten) String() string { return x.Form.String() }
 
 // data is a tree as a canonical value.
 func (t *tree) data() any {

@@ -5,7 +5,10 @@ import (
 )
 
 // Code is one expression, written bare.
-type Code struct{ Want Type }
+type Code struct {
+	Want  Type
+	Parts bool // its [Expr.Parts] are wanted, to tell why it gives what it does
+}
 
 func (Code) takes(t *tree) bool { return t.form == scalarForm && !(t.isNull() && t.text == "") }
 
@@ -13,7 +16,9 @@ func (x Code) read(r *reader, t *tree, f *Field) any {
 	if strings.Contains(t.text, "${{") {
 		return r.refuse(t, "write the expression alone, without ${{ }}", "%s holds an expression already", f.Name)
 	}
-	return r.expr(t, codeForm, x.Want)
+	e := r.expr(t, codeForm, x.Want)
+	e.apart = x.Parts
+	return e
 }
 
 func (x Code) String() string {

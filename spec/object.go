@@ -132,6 +132,9 @@ func (o *Object) Schema(name string) *Schema { return get[*Schema](o, name) }
 // Raw is the value of a Raw field, canonical.
 func (o *Object) Raw(name string) map[string]any { return get[map[string]any](o, name) }
 
+// Literal is the value of a Literal field, canonical.
+func (o *Object) Literal(name string) any { o.field(name); return o.value(name) }
+
 // Included is the pipeline that an Include field names.
 func (o *Object) Included(name string) *Pipeline { return get[*Pipeline](o, name) }
 

@@ -21,12 +21,15 @@ func (l *Language) Schema() []byte {
 		{"errorMessage", "a pipeline must be a mapping with one of: " + strings.Join(l.kindNames(), ", ")},
 		{"anyOf", g.variant("file_", l.Header, true)},
 	}
-	root = append(root, member{"definitions", g.definitions})
+	return encoded(append(root, member{"definitions", g.definitions}))
+}
+
+func encoded(schema ordered) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(root); err != nil {
+	if err := e.Encode(schema); err != nil {
 		panic(err)
 	}
 	return b.Bytes()
@@ -331,6 +334,10 @@ func (x Record) schema(g *generator) ordered {
 }
 
 func (x Raw) schema(*generator) ordered { return typed(x, "object") }
+
+func (x Literal) schema(*generator) ordered { return ordered{} }
+
+func (x AsWritten) schema(g *generator) ordered { return x.Form.schema(g) }
 
 // Alternatives of different types become one schema, which gives better messages than a choice of schemas. In a choice
 // the first speaks for all where they fit as badly.

@@ -104,7 +104,7 @@ func (s *scope) known() iter.Seq2[string, func() Type] {
 		n := s.x.node
 		for _, f := range slices.Backward(s.x.under) {
 			for _, l := range slices.Backward(f.Locals) {
-				if !yield(l.Name, l.typeIn(n)) {
+				if !yield(l.Name, l.typeIn(s.locals())) {
 					return
 				}
 			}
@@ -119,15 +119,27 @@ func (s *scope) known() iter.Seq2[string, func() Type] {
 				}
 			}
 		}
-		_ = yield("prev", s.prev) && yield("input", s.input) && yield("params", s.params) && yield("env", s.env) && yield("run", runType)
+		running := !s.ended || !s.x.after()
+		if running && !yield("prev", s.prev) || running && !yield("run", runType) {
+			return
+		}
+		_ = yield("input", s.input) && yield("params", s.params) && yield("env", s.env)
 	}
+}
+
+// locals is the node whose locals those of a field are: in a sheet they are the pipeline's.
+func (s *scope) locals() *Node {
+	if s.ended {
+		return s.p.Root
+	}
+	return s.x.node
 }
 
 func (s *scope) prev() Type {
 	switch {
 	case s.x.node != nil:
 		return s.x.node.prev
-	case s.x.under[0].Moment != Before: // the header's output
+	case s.x.under[0].Moment != Before && !s.ended: // the header's output
 		return s.p.Root.After()
 	}
 	return Any
@@ -203,6 +215,9 @@ func (s *scope) step(name string, guarded bool) (Type, *exprProblem) {
 	target := s.reader.names[name]
 	if target == nil || target.Object == nil {
 		return Any, &exprProblem{message: fmt.Sprintf("steps.%s: no node is named %q%s", name, name, DidYouMean(name, s.stepNames()))}
+	}
+	if s.ended {
+		return s.stepAfter(target)
 	}
 	sure, problem := s.hasRun(target)
 	switch {
