@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"strings"
@@ -15,6 +16,7 @@ type Mock struct {
 	Jitter  time.Duration // up to so much is added to the latency
 	Fail    int           // so many attempts of each execution fail first
 	Error   Kind          // how they fail; Server where it is empty
+	Message string        // what the failure says; that it is as told where it is empty
 	Input   int           // tokens reported; 0: the words of the question
 	Output  int           // tokens reported; 0: the words of the answer
 	// ToolCalls are the calls of its first answers, turn by turn; then it replies.
@@ -36,7 +38,7 @@ func (m *Mock) Answer(ctx context.Context, q Question, text func(string)) (Answe
 		if kind == "" {
 			kind = Server
 		}
-		return failed, &Error{Kind: kind, Message: "the mock fails as told: " + string(kind)}
+		return failed, &Error{Kind: kind, Message: cmp.Or(m.Message, "the mock fails as told: "+string(kind))}
 	}
 	a, err := m.answer(q)
 	if err != nil {

@@ -188,7 +188,7 @@ func (g *Graph) vertex(u *unit, n *spec.Node) {
 		places = append(places, vx.kind.Settings(n)...)
 	}
 	if n.Kind.Leaf {
-		vx.names, vx.steps = readsOf(places)
+		vx.names, vx.steps = readsOf(places, vx.body.Reads)
 		places = append(places, u.pipeline.Header.Record("defaults"))
 		vx.retry = retryOf(places, vx.kind.Retry)
 		if ownField(n.Kind, "cache") {
@@ -222,15 +222,16 @@ func ownField(s *spec.Shape, name string) bool {
 }
 
 // readsOf gathers what the expressions in some mappings read.
-func readsOf(objects []*spec.Object) (names, steps []string) {
+func readsOf(objects []*spec.Object, more []*spec.Expr) (names, steps []string) {
+	exprs := slices.Clone(more)
 	for _, o := range objects {
-		if o == nil {
-			continue
+		if o != nil {
+			exprs = append(exprs, o.AllExprs()...)
 		}
-		for _, x := range o.AllExprs() {
-			n, s := x.Reads()
-			names, steps = append(names, n...), append(steps, s...)
-		}
+	}
+	for _, x := range exprs {
+		n, s := x.Reads()
+		names, steps = append(names, n...), append(steps, s...)
 	}
 	slices.Sort(names)
 	slices.Sort(steps)

@@ -45,6 +45,8 @@ type Body struct {
 	Rates map[string]Rate
 	// Allowance is what it may use in the whole run.
 	Allowance Allowance
+	// Reads are expressions that a leaf evaluates beside those of its node and its settings.
+	Reads []*spec.Expr
 	// Ready says, before the first step of a run, what the node lacks to do its work; it may be nil.
 	Ready func() error
 }

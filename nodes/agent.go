@@ -19,9 +19,7 @@ func agent(o *options) engine.Kind {
 			Summary: "asks a model",
 			Leaf:    true,
 			Fields: []spec.Field{
-				{Name: "agent", Form: spec.OneOf{spec.Ref{Section: "agents"}, settings(o,
-					spec.Field{Name: "use", Form: spec.Ref{Section: "agents"}, Summary: "an agent of the header whose settings hold where none is written here"},
-				)}, Summary: "an agent of the header, or its settings"},
+				{Name: "agent", Form: spec.OneOf{spec.Ref{Section: "agents"}, settings(o, useField())}, Summary: "an agent of the header, or its settings"},
 				{Name: "prompt", Form: spec.Template{}, Summary: "what the model is asked; without it the agent's prompt, else what the node received"},
 				{Name: "prompt_file", Form: spec.TemplateFile{}, Summary: "a file that holds the prompt, relative to this one"},
 				engine.CacheField(),
@@ -63,7 +61,7 @@ prompt: Write about ${{ input ?? "a pond" }}
 			a := newAsker(o, n)
 			label, _ := n.Ref("agent")
 			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: func() error { return a.missing },
-				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance}
+				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance, Reads: a.mock.reads()}
 		},
 	}
 }
@@ -81,13 +79,11 @@ func settings(o *options, first ...spec.Field) spec.Record {
 	return spec.Record{Fields: append(first, agentFields(o)...), Rules: []spec.Rule{apart("system"), apart("prompt")}}
 }
 
+func useField() spec.Field {
+	return spec.Field{Name: "use", Form: spec.Ref{Section: "agents"}, Summary: "an agent of the header whose settings hold where none is written here"}
+}
+
 func agentFields(o *options) []spec.Field {
-	asked := []spec.Local{
-		{Name: "prompt", Summary: "the prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
-		{Name: "system", Summary: "the system prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
-		{Name: "call", Summary: "the number of this question to the agent, from 1", Type: func(*spec.Node) spec.Type { return spec.Integer }},
-		{Name: "attached", Summary: "the names of the files that go with the prompt", Type: func(*spec.Node) spec.Type { return spec.ListOf(spec.String) }},
-	}
 	return []spec.Field{
 		{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "provider/name, or a short name from models"},
 		{Name: "system", Form: spec.Template{}, Summary: "the system prompt"},
@@ -107,17 +103,7 @@ func agentFields(o *options) []spec.Field {
 		{Name: "budget", Form: engine.BudgetForm(), Summary: "what the agent may use in the whole run"},
 		{Name: "extra", Form: spec.Raw{}, Summary: "put into the request as it is"},
 		{Name: "base_url", Form: spec.Text{Check: checkURL}, Summary: "another address of the provider; needs a grant, for the provider's key goes there"},
-		{Name: "mock", Form: spec.Record{Fields: []spec.Field{
-			{Name: "reply", Form: spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}}, Locals: asked, Summary: "the reply, or one for each call, the last for later ones; without it the prompt is echoed"},
-			{Name: "latency", Form: spec.Duration{}, Summary: "how long a reply takes"},
-			{Name: "jitter", Form: spec.Duration{}, Summary: "up to so much is added to the latency"},
-			{Name: "fail", Form: spec.Whole{}, Summary: "so many attempts of each execution fail first"},
-			{Name: "error", Form: spec.Word{Of: []string{"rate_limit", "timeout", "server", "network", "auth", "bad_request"}}, Default: "server", Summary: "how they fail"},
-			{Name: "tokens", Form: spec.Record{Fields: []spec.Field{
-				{Name: "in", Form: spec.Whole{}, Summary: "of the question"},
-				{Name: "out", Form: spec.Whole{}, Summary: "of the reply"},
-			}}, Summary: "the usage that is reported; without it words are counted"},
-		}}, Summary: "what the model mock answers in this agent's place"},
+		{Name: "mock", Form: spec.Record{Fields: mockFields()}, Summary: "what the model mock answers in this agent's place"},
 		{Name: "timeout", Form: spec.Duration{Positive: true}, Summary: "for nodes that set none: bounds one attempt"},
 		{Name: "retry", Form: engine.RetryForm(), Summary: "for nodes that set none"},
 		engine.CacheField(),

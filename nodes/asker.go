@@ -18,7 +18,7 @@ type asker struct {
 	prompt    *spec.Expr
 	system    *spec.Expr
 	attach    attaching
-	mock      *spec.Object           // what the mock answers, if anything is written
+	mock      *Mock                  // what the mock answers, if anything is written
 	task      agents.Task            // what is the same for every call
 	agent     string                 // of the header, for which its usage counts; empty: the node itself
 	rates     map[string]engine.Rate // by the address of a model
@@ -27,7 +27,7 @@ type asker struct {
 
 func newAsker(o *options, n *spec.Node) *asker {
 	d := defined(n)
-	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n, d), mock: d.at("mock").Record("mock"), rates: map[string]engine.Rate{}}
+	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n, d), mock: o.mock(n, d), rates: map[string]engine.Rate{}}
 	for _, ref := range o.models(n, d) {
 		c, err := o.open(ref)
 		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
@@ -109,7 +109,7 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.Task) (any, error) {
 	model, hear := m.model, c.Listener()
 	if model == nil {
-		model = mocked(a.mock, c)
+		model = a.mock.model(c)
 	}
 	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error), keep func(agents.Answer) bool) (agents.Answer, error) {
 		var answer agents.Answer
@@ -187,34 +187,6 @@ func text(c *engine.Call, x *spec.Expr, otherwise func() any) (string, error) {
 		return "", nil
 	}
 	return spec.AsText(v), nil
-}
-
-// mocked is the mock that an agent writes down.
-func mocked(o *spec.Object, c *engine.Call) *agents.Mock {
-	if o == nil {
-		return &agents.Mock{}
-	}
-	m := &agents.Mock{Latency: o.Duration("latency"), Jitter: o.Duration("jitter"), Fail: o.Int("fail"), Error: agents.Kind(o.Text("error"))}
-	if tokens := o.Record("tokens"); tokens != nil {
-		m.Input, m.Output = tokens.Int("in"), tokens.Int("out")
-	}
-	if !o.Has("reply") {
-		return m
-	}
-	replies := o.Exprs("reply")
-	if one := o.Expr("reply"); one != nil {
-		replies = []*spec.Expr{one}
-	}
-	m.Reply = func(q agents.Question) (string, error) {
-		x := replies[min(q.Call, len(replies))-1]
-		v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)},
-			engine.Local{Name: "attached", Value: names(q.Messages[0].Attachments)})
-		if err != nil {
-			return "", err
-		}
-		return spec.AsText(v), nil
-	}
-	return m
 }
 
 // failed is a model's error as one of a run.

@@ -20,7 +20,7 @@ import (
 // maxReply bounds what a command or an address may answer, in bytes.
 const maxReply = 16 << 20
 
-func execute(commands *Commands) engine.Kind {
+func execute(o *options) engine.Kind {
 	return engine.Kind{
 		Shape: spec.Shape{
 			Name:    "exec",
@@ -36,6 +36,9 @@ func execute(commands *Commands) engine.Kind {
 			},
 			Output: parsedType,
 			Needs: func(n *spec.Node) []spec.Need {
+				if o.mockOf(n) != nil {
+					return nil
+				}
 				return []spec.Need{commandNeed(n.Exprs("exec"), n.Entries("environment"), n.Expr("stdin"), n.Expr("dir"), n.Place("exec"))}
 			},
 			Example: `exec: [echo, "hello ${{ input ?? \"you\" }}"]
@@ -45,8 +48,8 @@ func execute(commands *Commands) engine.Kind {
 		Slot:  true,
 		Fails: engine.Exec,
 		Build: func(n *spec.Node) engine.Body {
-			e := &command{commands: commands, argv: n.Exprs("exec"), stdin: n.Expr("stdin"), dir: n.Expr("dir"), environment: n.Entries("environment"), parse: n.Text("parse")}
-			return engine.Body{Act: e.act, Uses: literalCommand(n)}
+			e := &command{commands: o.commands, mock: o.mockOf(n), argv: n.Exprs("exec"), stdin: n.Expr("stdin"), dir: n.Expr("dir"), environment: n.Entries("environment"), parse: n.Text("parse")}
+			return engine.Body{Act: e.act, Uses: literalCommand(n), Reads: e.mock.reads()}
 		},
 	}
 }
@@ -97,6 +100,7 @@ func parses(as string) func(string) bool {
 
 type command struct {
 	commands    *Commands
+	mock        *Mock // answers in its place, if there is one
 	argv        []*spec.Expr
 	stdin, dir  *spec.Expr
 	environment []spec.Entry
@@ -127,6 +131,9 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 	dir, err := text(c, e.dir, nothing)
 	if err != nil {
 		return nil, err
+	}
+	if e.mock != nil {
+		return e.mock.answer(ctx, c, strings.Join(argv, " "), e.parse)
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "exec", Name: commandName(argv[0], dir, e.environment)}}, Content: func() *engine.Content {
 		at, err := filepath.Abs(dir)

@@ -23,7 +23,7 @@ const (
 
 var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110, section 5.1
 
-func request() engine.Kind {
+func request(o *options) engine.Kind {
 	return engine.Kind{
 		Shape: spec.Shape{
 			Name:    "http",
@@ -39,6 +39,9 @@ func request() engine.Kind {
 			},
 			Output: parsedType,
 			Needs: func(n *spec.Node) []spec.Need {
+				if o.mockOf(n) != nil {
+					return nil
+				}
 				return []spec.Need{requestNeed(n.Text("method"), n.Expr("http"), n.Place("http"))}
 			},
 			Example: `http: https://example.com/search?q=${{ input }}
@@ -49,8 +52,8 @@ timeout: 10s
 		Slot:  true,
 		Fails: engine.HTTP,
 		Build: func(n *spec.Node) engine.Body {
-			r := &requester{url: n.Expr("http"), method: n.Text("method"), headers: n.Entries("headers"), body: n.Expr("body"), parse: n.Text("parse")}
-			return engine.Body{Act: r.act, Uses: literalHost(r.url)}
+			r := &requester{mock: o.mockOf(n), url: n.Expr("http"), method: n.Text("method"), headers: n.Entries("headers"), body: n.Expr("body"), parse: n.Text("parse")}
+			return engine.Body{Act: r.act, Uses: literalHost(r.url), Reads: r.mock.reads()}
 		},
 	}
 }
@@ -90,6 +93,7 @@ func literalHost(x *spec.Expr) string {
 }
 
 type requester struct {
+	mock    *Mock // answers in its place, if there is one
 	url     *spec.Expr
 	method  string
 	headers []spec.Entry
@@ -105,6 +109,9 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 	req, err := r.request(ctx, c, headers)
 	if err != nil {
 		return nil, err
+	}
+	if r.mock != nil {
+		return r.mock.answer(ctx, c, req.Method+" "+req.URL.String(), r.parse)
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "net", Name: req.URL.Host}}, Content: func() *engine.Content {
 		return contentOf(req, headers)

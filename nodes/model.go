@@ -32,6 +32,8 @@ type modelRef struct {
 	name    string       // provider/name; empty where none is written
 	baseURL string       // that the file gives it
 	entry   *spec.Object // its settings among models, nil where it has none
+	refused bool         // it must not be asked,
+	mock    string       // but a mock of this name
 }
 
 // refer is a model by its name and the entry of models that the name stands for, if it does.
@@ -40,7 +42,7 @@ func refer(word string, entry any) modelRef {
 	case string:
 		return modelRef{name: m}
 	case *spec.Object:
-		return modelRef{m.Text("model"), m.Text("base_url"), m}
+		return modelRef{name: m.Text("model"), baseURL: m.Text("base_url"), entry: m}
 	}
 	return modelRef{name: word}
 }
@@ -57,6 +59,20 @@ func (m modelRef) address() string {
 // models are the models that an agent node asks: its own, then those to fall back to. The first has no name where none
 // is written.
 func (o *options) models(n *spec.Node, d definition) []modelRef {
+	if o.mockOf(n) != nil {
+		return []modelRef{{name: "mock"}}
+	}
+	refs := o.real(n, d)
+	for i := range refs {
+		if !refs[i].isMock() && o.mocks != nil && !o.mocks.Live {
+			refs[i] = modelRef{name: refs[i].name, entry: refs[i].entry, refused: true, mock: unmocked(n)}
+		}
+	}
+	return refs
+}
+
+// real are the models that a node asks where nothing answers in their place.
+func (o *options) real(n *spec.Node, d definition) []modelRef {
 	if m := o.insteadOf(n); m != "" {
 		for _, short := range n.Pipeline.Header.Entries("models") {
 			if short.Name == m {
@@ -119,6 +135,10 @@ func (o *options) open(ref modelRef) (candidate, error) {
 		}
 	}
 	if ref.isMock() {
+		return c, nil
+	}
+	if ref.refused {
+		c.model = refusing(ref.mock)
 		return c, nil
 	}
 	var err error

@@ -13,6 +13,11 @@ import (
 
 // Language is flowrun's language with all its kinds.
 func Language(opts ...Option) *engine.Language {
+	o := newOptions(opts)
+	return engine.NewLanguage(append(kinds(o), o.kinds...), header(o))
+}
+
+func newOptions(opts []Option) *options {
 	o := &options{instead: map[string]string{}}
 	for _, opt := range opts {
 		opt(o)
@@ -23,7 +28,7 @@ func Language(opts ...Option) *engine.Language {
 	if o.commands == nil {
 		o.commands = &Commands{}
 	}
-	return engine.NewLanguage(append(kinds(o), o.kinds...), header(o))
+	return o
 }
 
 // kinds lists the kinds of nodes in the order of the documentation. A new one is a line here and a file.
@@ -38,8 +43,8 @@ func kinds(o *options) []engine.Kind {
 		graph(),
 		set(),
 		flow(),
-		execute(o.commands),
-		request(),
+		execute(o),
+		request(o),
 		wait(),
 		fail(),
 	}
@@ -51,6 +56,7 @@ type Option func(*options)
 type options struct {
 	agents   *agents.Set
 	instead  map[string]string // models, by agent; under "" for every agent
+	mocks    *Mocks            // nil: nothing is mocked but what the file says
 	commands *Commands
 	kinds    []engine.Kind
 }

@@ -1,0 +1,221 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/spec"
+)
+
+// Mocks answer in place of what nodes ask of the world: of agents by their name in the header or their node's, of
+// commands and addresses by their node's. While there are mocks no other model is asked.
+type Mocks struct {
+	By   map[string]*Mock
+	Live bool // what has no mock may be asked all the same
+}
+
+// WithMocks lets mocks answer; their files' own too.
+func WithMocks(m Mocks) Option { return func(o *options) { o.mocks = &m } }
+
+// Mock is what is answered in place of a model, a command or an address. A nil Mock echoes the prompt.
+type Mock struct {
+	settings *spec.Object // nil where replies are all that is written
+	replies  []*spec.Expr // one for each call, the last for later ones; none: the prompt
+	always   bool         // it fails where an error is written, unless it is told how often
+}
+
+// MockForm is how a mock is written outside of an agent: its replies alone, or all of its settings. MockIn reads it.
+func MockForm() spec.Form {
+	fields := append(mockFields(), spec.Field{Name: "message", Form: spec.Text{}, Summary: "what the failure says"})
+	for i := range fields {
+		switch fields[i].Name {
+		case "fail":
+			fields[i].Summary += "; with error and without it, all of them"
+		case "error": // commands and addresses fail in their own way
+			fields[i].Default = nil
+		}
+	}
+	return spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}, spec.Record{Fields: fields}}
+}
+
+// MockIn is the mock that a field of [MockForm] holds.
+func MockIn(value any) *Mock {
+	switch v := value.(type) {
+	case *spec.Expr:
+		return &Mock{replies: []*spec.Expr{v}}
+	case []any:
+		m := &Mock{}
+		for _, x := range v {
+			m.replies = append(m.replies, x.(*spec.Expr))
+		}
+		return m
+	case *spec.Object:
+		m := mockIn(v)
+		m.always = true
+		return m
+	}
+	return nil
+}
+
+// mockIn is what stands under mock; nil where nothing does.
+func mockIn(o *spec.Object) *Mock {
+	if o == nil {
+		return nil
+	}
+	m := &Mock{settings: o, replies: o.Exprs("reply")}
+	if one := o.Expr("reply"); one != nil {
+		m.replies = []*spec.Expr{one}
+	}
+	return m
+}
+
+// MockLocals are what a reply may read.
+func MockLocals() []spec.Local {
+	return []spec.Local{
+		{Name: "prompt", Summary: "the prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
+		{Name: "system", Summary: "the system prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
+		{Name: "call", Summary: "the number of this question to the agent, from 1", Type: func(*spec.Node) spec.Type { return spec.Integer }},
+		{Name: "attached", Summary: "the names of the files that go with the prompt", Type: func(*spec.Node) spec.Type { return spec.ListOf(spec.String) }},
+	}
+}
+
+func mockFields() []spec.Field {
+	return []spec.Field{
+		{Name: "reply", Form: spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}}, Locals: MockLocals(), Summary: "the reply, or one for each call, the last for later ones; without it the prompt is echoed"},
+		{Name: "latency", Form: spec.Duration{}, Summary: "how long a reply takes"},
+		{Name: "jitter", Form: spec.Duration{}, Summary: "up to so much is added to the latency"},
+		{Name: "fail", Form: spec.Whole{}, Summary: "so many attempts of each execution fail first"},
+		{Name: "error", Form: spec.Word{Of: []string{"rate_limit", "timeout", "server", "network", "auth", "bad_request"}}, Default: "server", Summary: "how they fail"},
+		{Name: "tokens", Form: spec.Record{Fields: []spec.Field{
+			{Name: "in", Form: spec.Whole{}, Summary: "of the question"},
+			{Name: "out", Form: spec.Whole{}, Summary: "of the reply"},
+		}}, Summary: "the usage that is reported; without it words are counted"},
+	}
+}
+
+// AgentForm is the settings of an agent as a node writes them.
+func AgentForm(opts ...Option) spec.Form { return settings(newOptions(opts), useField()) }
+
+// Mockable are the names that mocks may have in a file, sorted.
+func Mockable(p *spec.Pipeline) []string {
+	names := Agents(p)
+	for _, n := range p.Nodes() {
+		if asks := n.Kind.Name == "exec" || n.Kind.Name == "http"; asks && n.Name != "" {
+			names = append(names, n.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// mockOf is what answers in a node's place; nil where nothing does.
+func (o *options) mockOf(n *spec.Node) *Mock {
+	if o.mocks == nil {
+		return nil
+	}
+	names := []string{n.Name}
+	if n.Kind.Name == agentKind {
+		names = agentNames(n)
+	}
+	for _, name := range names {
+		if m := o.mocks.By[name]; m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// mock is what the model mock answers for an agent; nil where nothing is written.
+func (o *options) mock(n *spec.Node, d definition) *Mock {
+	if m := o.mockOf(n); m != nil {
+		return m
+	}
+	return mockIn(d.at("mock").Record("mock"))
+}
+
+// reads are the expressions of the replies.
+func (m *Mock) reads() []*spec.Expr {
+	if m == nil {
+		return nil
+	}
+	return m.replies
+}
+
+// model is the mock for one call.
+func (m *Mock) model(c *engine.Call) *agents.Mock {
+	out := &agents.Mock{}
+	if m == nil {
+		return out
+	}
+	if o := m.settings; o != nil {
+		out.Latency, out.Jitter, out.Fail, out.Error = o.Duration("latency"), o.Duration("jitter"), o.Int("fail"), agents.Kind(o.Text("error"))
+		if tokens := o.Record("tokens"); tokens != nil {
+			out.Input, out.Output = tokens.Int("in"), tokens.Int("out")
+		}
+		if m.always {
+			out.Message = o.Text("message")
+			if !o.Has("fail") && (o.Has("error") || o.Has("message")) {
+				out.Fail = math.MaxInt
+			}
+		}
+	}
+	if len(m.replies) > 0 {
+		out.Reply = func(q agents.Question) (string, error) { return m.reply(c, q) }
+	}
+	return out
+}
+
+func (m *Mock) reply(c *engine.Call, q agents.Question) (string, error) {
+	x := m.replies[min(q.Call, len(m.replies))-1]
+	v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)},
+		engine.Local{Name: "attached", Value: names(q.Messages[0].Attachments)})
+	if err != nil {
+		return "", err
+	}
+	return spec.AsText(v), nil
+}
+
+// answer is the output of a command or an address in whose place the mock answers; asked is what it would have been
+// asked. It fails in the node's own way unless another is written.
+func (m *Mock) answer(ctx context.Context, c *engine.Call, asked, parse string) (any, error) {
+	q := agents.Question{Messages: []agents.Message{{Text: asked}}, Call: 1 + c.Repeats() + c.Asked(), Attempt: c.Attempt}
+	model := m.model(c)
+	out, err := engine.Ask(ctx, c, engine.Request[string]{Do: func(ctx context.Context) (string, error) {
+		answer, err := model.Answer(ctx, q, nil)
+		return answer.Text, err
+	}})
+	if e, ok := errors.AsType[*agents.Error](err); ok && model.Error == "" {
+		return nil, errors.New(e.Message)
+	}
+	if err != nil {
+		return nil, failed(err)
+	}
+	return parsed(out, parse)
+}
+
+// ErrUnmocked is the cause of the error where a model would have been asked beside the mocks.
+var ErrUnmocked = errors.New("a mock is missing")
+
+// unmocked is the name by which an agent could have a mock.
+func unmocked(n *spec.Node) string {
+	names := agentNames(n)
+	if len(names) == 0 {
+		return ""
+	}
+	return names[len(names)-1]
+}
+
+// refusing is a model that must not be asked, with the name by which it could have a mock.
+type refusing string
+
+// Answer refuses in a way that no catch takes for the model's failure.
+func (r refusing) Answer(context.Context, agents.Question, func(string)) (agents.Answer, error) {
+	if r == "" {
+		return agents.Answer{}, engine.Errorf(engine.Permission, "%w: no model is asked, and the agent has no name by which it could have one", ErrUnmocked)
+	}
+	return agents.Answer{}, engine.Errorf(engine.Permission, "%w: no model is asked, and there is none for %s", ErrUnmocked, string(r))
+}
