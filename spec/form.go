@@ -298,7 +298,11 @@ func (x Record) read(r *reader, t *tree, f *Field) any {
 			break
 		}
 		if field(x.Fields, p.key.text) == nil {
-			r.problem(p.key, "", "unknown key %s in %s%s", quote(p.key.text), f.Name, DidYouMean(p.key.text, fieldNames(x.Fields)))
+			hint := ""
+			if strings.ContainsAny(p.key.text, `"'`) {
+				hint = `YAML reads what stands before ": " as a key; quote the whole expression`
+			}
+			r.problem(p.key, hint, "unknown key %s in %s%s", quote(p.key.text), f.Name, DidYouMean(p.key.text, fieldNames(x.Fields)))
 			continue
 		}
 		r.field(o, field(x.Fields, p.key.text), p.value)

@@ -35,7 +35,7 @@ func (x *Expr) part(with *compiler, s *scope, n ast.Node) {
 	compared := x.op == "==" || x.op == "!="
 	parts = slices.DeleteFunc(slices.Clone(parts), func(n ast.Node) bool {
 		_, predicate := n.(*ast.PredicateNode)
-		return predicate || !compared && isLiteral(n)
+		return predicate || !compared && isWritten(n)
 	})
 	for _, n := range parts {
 		src := n.String()
@@ -47,4 +47,15 @@ func (x *Expr) part(with *compiler, s *scope, n ast.Node) {
 		sub.part(with, s, n)
 		x.parts = append(x.parts, sub)
 	}
+}
+
+// isWritten tells whether a part is a value as it is written.
+func isWritten(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.ArrayNode:
+		return !slices.ContainsFunc(n.Nodes, func(n ast.Node) bool { return !isWritten(n) })
+	case *ast.ConstantNode:
+		return true
+	}
+	return isLiteral(n)
 }

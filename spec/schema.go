@@ -327,10 +327,17 @@ func names(g *generator) member {
 }
 
 // The keys of a record stand in a schema within, because an errorMessage beside them would be theirs too.
+// One that says what it is may be written in many places, so it is defined once.
 func (x Record) schema(g *generator) ordered {
-	all := []ordered{{{"additionalProperties", false}, {"properties", g.properties(x.Fields)}}}
-	all = slices.Concat(all, required("this mapping", x.Fields), rules(x.Rules))
-	return append(typed(x, "object"), member{"allOf", all})
+	keys := func() []ordered {
+		all := []ordered{{{"additionalProperties", false}, {"properties", g.properties(x.Fields)}}}
+		return slices.Concat(all, required("this mapping", x.Fields), rules(x.Rules))
+	}
+	if x.Is == "" {
+		return append(typed(x, "object"), member{"allOf", keys()})
+	}
+	defined := g.once(strings.ReplaceAll(x.Is, " ", "_"), func() ordered { return ordered{{"allOf", keys()}} })
+	return append(typed(x, "object"), member{"allOf", []ordered{defined}})
 }
 
 func (x Raw) schema(*generator) ordered { return typed(x, "object") }
