@@ -39,7 +39,7 @@ func MockForm() spec.Form {
 			fields[i].Default = nil
 		}
 	}
-	return spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}, spec.Record{Fields: fields}}
+	return spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}, spec.Record{Fields: fields, Is: "a mock"}}
 }
 
 // MockIn is the mock that a field of [MockForm] holds.
