@@ -17,10 +17,13 @@ func Names() []string {
 	if err != nil {
 		panic(err) // the pattern is right
 	}
-	for i, f := range found {
-		found[i] = strings.TrimSuffix(path.Base(f), ".yaml")
+	var names []string // not those of their tests
+	for _, f := range found {
+		if name := strings.TrimSuffix(path.Base(f), ".yaml"); !strings.HasSuffix(name, ".test") {
+			names = append(names, name)
+		}
 	}
-	return found
+	return names
 }
 
 // Source is the text of an example.

@@ -116,10 +116,55 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// TestSchema holds the examples against the schema that editors use.
+// TestTests runs the tests of the examples; each has some.
+func TestTests(t *testing.T) {
+	atRoot(t)
+	for _, name := range examples.Names() {
+		file := "examples/" + name + ".test.yaml"
+		stdout, stderr, code := flowrun("test", file)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, "ok   "+file) {
+			t.Errorf("%s gives %d:\n%s%s", file, code, stdout, stderr)
+		}
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(src), "# yaml-language-server: $schema=../test.schema.json\n") {
+			t.Errorf("%s does not begin with the line that names its schema", file)
+		}
+	}
+}
+
+// TestSchema holds the examples and their tests against the schemas that editors use.
 func TestSchema(t *testing.T) {
+	pipelines, tests := compiled(t, "schema.json"), compiled(t, "test.schema.json")
+	for _, name := range examples.Names() {
+		src, err := examples.Source(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pipelines.Validate(value(t, src)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if src, err = os.ReadFile(name + ".test.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		if err := tests.Validate(value(t, src)); err != nil {
+			t.Errorf("the tests of %s: %v", name, err)
+		}
+	}
+	for _, wrong := range []string{"{}", "cases: [{nam: x}]", "cases: [{expect: [{judg: x}]}]", "mocks: {a: {replay: x}}\ncases: [{}]", "cases: [{}]\nmore: 1"} {
+		if tests.Validate(value(t, []byte(wrong))) == nil {
+			t.Errorf("the schema takes %q for a test file", wrong)
+		}
+	}
+}
+
+// compiled is a schema at the root of the repository.
+func compiled(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
 	compiler := jsonschema.NewCompiler()
-	f, err := os.Open(filepath.Join("..", "schema.json"))
+	f, err := os.Open(filepath.Join("..", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,22 +173,14 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := compiler.AddResource("schema.json", doc); err != nil {
+	if err := compiler.AddResource(name, doc); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := compiler.Compile("schema.json")
+	schema, err := compiler.Compile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range examples.Names() {
-		src, err := examples.Source(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := schema.Validate(value(t, src)); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
+	return schema
 }
 
 // value is a YAML document as a JSON value.
