@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/pipetest"
 )
 
 // TestGenerated holds schema.json and the reference against the shapes of the kinds. UPDATE=1 writes them anew.
@@ -22,6 +23,7 @@ func TestGenerated(t *testing.T) {
 	lang := nodes.Language().Spec
 	for file, want := range map[string][]byte{
 		"schema.json":       lang.Schema(),
+		"test.schema.json":  lang.SheetSchema(pipetest.Sheet()),
 		"docs/reference.md": []byte(lang.Reference()),
 	} {
 		if os.Getenv("UPDATE") != "" {
@@ -55,8 +57,9 @@ func TestImports(t *testing.T) {
 		"allowed":           {},
 		"recording":         {"spec", "engine"},
 		"nodes":             {"spec", "agents", "engine"},
+		"pipetest":          {"spec", "agents", "engine", "nodes"},
 		"examples":          {},
-		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "examples"},
+		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "pipetest", "examples"},
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}
 	owners := map[string]string{

@@ -122,18 +122,28 @@ func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt
 	default:
 		value, used = following[0], 1
 	}
-	return spelt + "=" + value, used, check(flag, value)
+	return spelt + "=" + value, used, check(command, flag, value)
 }
 
-// choices are what flags take that take one of a few words, by the flag's name.
+// choices are what flags take that take one of a few words, by the flag's name, with its command where others differ.
 var choices = map[string][]string{
-	"output":  {"text", "json"},
-	"format":  {"mermaid", "dot", "json"},
-	"example": examples.Names(),
+	"output":      {"text", "json"},
+	"test output": {"text", "json", "junit"},
+	"format":      {"mermaid", "dot", "json"},
+	"example":     examples.Names(),
+}
+
+// choicesOf are what a command's flag takes; none where that is anything.
+func choicesOf(command *urfave.Command, flag urfave.Flag) []string {
+	name := flag.Names()[0]
+	if own := choices[command.Name+" "+name]; own != nil {
+		return own
+	}
+	return choices[name]
 }
 
 // check refuses a value that the flag does not take.
-func check(flag urfave.Flag, value string) error {
+func check(command *urfave.Command, flag urfave.Flag, value string) error {
 	name := flag.Names()[0]
 	switch flag.(type) {
 	case *urfave.BoolFlag:
@@ -149,7 +159,7 @@ func check(flag urfave.Flag, value string) error {
 			return usage("--%s= names nothing; write --%s=NAME,... or, to allow all, --%s", name, name, name)
 		}
 	}
-	if of := choices[name]; of != nil && !slices.Contains(of, value) {
+	if of := choicesOf(command, flag); of != nil && !slices.Contains(of, value) {
 		return usage("--%s is %s, not %q%s", name, oneOf(of), value, spec.DidYouMean(value, of))
 	}
 	return nil

@@ -23,7 +23,7 @@ const (
 	exitUsage      = 2   // wrong usage, file, input or missing key: nothing ran
 	exitLimit      = 3   // a limit was reached
 	exitPermission = 4   // something was not allowed: nothing ran
-	exitRecording  = 5   // a recording did not match
+	exitMismatch   = 5   // a recording or a test did not match
 	exitTimeout    = 124 // and 128 with a signal's number where that ended the run
 )
 
@@ -77,7 +77,7 @@ func (p *program) app() *urfave.App {
 			return err
 		},
 		Commands: []*urfave.Command{
-			p.runCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
+			p.runCommand(), p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", Action: func(*urfave.Context) error {
 				_, err := fmt.Fprintln(p.Out, "flowrun", version())
 				return err
@@ -169,7 +169,7 @@ func codeFor(e *engine.Error) int {
 	case e.Kind == engine.Limit || e.Kind == engine.Budget:
 		return exitLimit
 	case e.Kind == engine.Recording:
-		return exitRecording
+		return exitMismatch
 	case e.OutOfTime():
 		return exitTimeout
 	case e.Kind == engine.Cancelled && errors.As(e, &by):

@@ -60,7 +60,7 @@ func candidates(app *urfave.App, line []string) []string {
 	case open != nil && open.Names()[0] == "check":
 		return pricedModels()
 	case open != nil:
-		return choices[open.Names()[0]]
+		return choicesOf(command, open)
 	case typed != "" && !onlyArguments:
 		return flagCandidates(command, typed)
 	case command == nil:
@@ -106,10 +106,10 @@ func flagCandidates(command *urfave.Command, typed string) []string {
 	flags := beginning(typed, append(flagNames(command), "--help"))
 	name, _, given := strings.Cut(typed, "=")
 	flag := findFlag(command, name)
-	if flag == nil || choices[flag.Names()[0]] == nil || len(flags) > 0 && flags[0] != typed {
+	if flag == nil || choicesOf(command, flag) == nil || len(flags) > 0 && flags[0] != typed {
 		return flags
 	}
-	values := slices.Clone(choices[flag.Names()[0]])
+	values := slices.Clone(choicesOf(command, flag))
 	for i := range values {
 		if given {
 			values[i] = name + "=" + values[i]

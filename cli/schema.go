@@ -6,6 +6,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/pipetest"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -13,8 +14,14 @@ func (p *program) schemaCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "schema", Usage: "print the JSON Schema of pipeline files, for editors",
 		Description: "An editor finds it by a comment at the top of a pipeline file:\n\n  # yaml-language-server: $schema=./" + schemaName + "\n\nflowrun init writes both.\n",
-		Action: func(*urfave.Context) error {
-			_, err := p.Out.Write(nodes.Language().Spec.Schema())
+		Flags:       []urfave.Flag{&urfave.BoolFlag{Name: "test", Usage: "that of test files"}},
+		Action: func(c *urfave.Context) error {
+			lang := nodes.Language().Spec
+			schema := lang.Schema()
+			if c.Bool("test") {
+				schema = lang.SheetSchema(pipetest.Sheet())
+			}
+			_, err := p.Out.Write(schema)
 			return err
 		},
 	}

@@ -3,16 +3,19 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/pipetest"
 	"github.com/flowrun/flowrun/spec"
 )
 
 func (p *program) validateCommand() *urfave.Command {
 	return &urfave.Command{
-		Name: "validate", Usage: "check pipeline files and report every problem at once", ArgsUsage: "FILE...",
+		Name: "validate", Usage: "check pipeline files and test files, and report every problem at once", ArgsUsage: "FILE...",
 		Description: "Problems go to standard error. The exit code is 2 where a file has an error, and\n0 otherwise; warnings do not count. FILE may be - for standard input.\n",
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, or json on standard output"},
@@ -37,13 +40,23 @@ type problem struct {
 	Hint     string `json:"hint,omitempty"`
 }
 
+// wrong is what is wrong with a pipeline file or a test file.
+func (p *program) wrong(file string, lang *engine.Language, opts []spec.Option) spec.Diagnostics {
+	if strings.HasSuffix(file, pipetest.Ending) {
+		_, diagnostics := pipetest.Load(file, opts...)
+		return diagnostics
+	}
+	_, diagnostics := p.read(file, lang, opts)
+	return diagnostics
+}
+
 func (p *program) validate(files []string, asJSON bool, opts []spec.Option) error {
 	lang := nodes.Language()
 	all := []problem{}
 	failed := false
 	told := map[spec.Diagnostic]bool{} // of files that others include
 	for _, f := range files {
-		_, diagnostics := p.read(f, lang, opts)
+		diagnostics := p.wrong(f, lang, opts)
 		diagnostics = slices.DeleteFunc(diagnostics, func(d spec.Diagnostic) bool { return told[d] })
 		for _, d := range diagnostics {
 			told[d] = true

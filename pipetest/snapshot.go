@@ -77,7 +77,7 @@ func (s *shelf) compare(c *Case, name string, seen spec.Values, update bool) *Fa
 		Detail: append(diff(asYAML(kept), asYAML(now)), "--update takes the outcome for the snapshot")}
 }
 
-func asYAML(v any) string { return strings.TrimSuffix(string(spec.AsYAML(v)), "\n") }
+func asYAML(v any) string { return strings.TrimSuffix(string(spec.AppendYAML(nil, v)), "\n") }
 
 // outcome is what a snapshot keeps of a run: nothing that differs from run to run.
 func outcome(seen spec.Values) map[string]any {
@@ -134,7 +134,7 @@ func (s *shelf) close(p Plan) (unused, written []Snapshot, err error) {
 	if len(next) == 0 {
 		err = os.Remove(s.name)
 	} else {
-		err = writeFile(s.name, spec.AsYAML(next))
+		err = writeFile(s.name, spec.AppendYAML(nil, next))
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("writing %s: %w", s.name, err)
