@@ -20,6 +20,7 @@ import (
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/examples"
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/pipetest"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -122,7 +123,11 @@ func TestPages(t *testing.T) {
 				switch b.lang {
 				case "yaml":
 					loaded++
-					load(t, at, b)
+					if strings.HasSuffix(b.file(), pipetest.Ending) {
+						loadTests(t, at, b)
+					} else {
+						load(t, at, b)
+					}
 				case "console":
 					got, commands := session(t, at, b.text)
 					ran += commands
@@ -194,6 +199,15 @@ func load(t *testing.T, at string, b block) {
 	}
 }
 
+// loadTests loads a block of tests, whose pipeline stands before it.
+func loadTests(t *testing.T, at string, b block) {
+	t.Helper()
+	_, problems := pipetest.Load(b.file())
+	if wrong := problems.Err() != nil; wrong != b.is("wrong") {
+		t.Errorf("%s: it is wrong: %t\n%v", at, wrong, problems)
+	}
+}
+
 // session runs the commands of a console block and gives the block with what they print.
 func session(t *testing.T, at, text string) (got string, commands int) {
 	t.Helper()
@@ -229,6 +243,7 @@ var vague = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d\b`), "TIME"},
 	{regexp.MustCompile(`  [0-9a-f]{8}  `), "  KEY  "},
 	{regexp.MustCompile(`"duration_ms": ?\d+`), `"duration_ms": 0`},
+	{regexp.MustCompile(`time="\d+\.\d+"`), `time="0"`},
 	{regexp.MustCompile(`(?m) +$`), ""},
 }
 
