@@ -57,7 +57,7 @@ func TestImports(t *testing.T) {
 		"allowed":           {},
 		"recording":         {"spec", "engine"},
 		"nodes":             {"spec", "agents", "engine"},
-		"pipetest":          {"spec", "agents", "engine", "nodes"},
+		"pipetest":          {"spec", "agents", "engine", "nodes", "recording"},
 		"examples":          {},
 		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "pipetest", "examples"},
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own

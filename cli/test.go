@@ -34,9 +34,10 @@ func (p *program) testCommand() *urfave.Command {
 	}
 }
 
-const testDescription = `FILE is a test file (NAME.test.yaml), a pipeline with one beside it, or a folder;
-without it, every test file at or below the working directory is run. No model
-is asked: agents answer with their mocks. The report goes to standard output.
+const testDescription = `FILE is a test file (NAME.test.yaml), a pipeline with one beside it, or a
+folder; without it every test file at or below the working directory is run. No
+model is asked: agents answer with their mocks. The report goes to standard
+output.
 
 Exit codes: 0 all passed, 2 wrong usage or file, 5 a test failed, 130
 interrupted.

@@ -4,6 +4,7 @@ package pipetest
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,10 +44,19 @@ func caseFields() []spec.Field {
 		{Name: "env", Form: texts, Summary: "values of declared environment variables, by name; others are not set"},
 		{Name: "secrets", Form: texts, Summary: "values of declared secrets, by name"},
 		{Name: "mocks", Form: spec.Map{Of: nodes.MockForm()}, Locals: nodes.MockLocals(), Summary: "those of this case, before those of the file"},
+		{Name: "replay", Form: spec.Text{Check: checkReplay}, Summary: "a recording, relative to this file, from which everything is answered; mocks answer for judges alone then"},
 		{Name: "expect", Form: spec.OneOf{expectation(), spec.List{Of: expectation(), Min: 1}}, Moment: spec.AfterNode, Locals: outcomes(), Summary: "what must hold when the run has ended; without status and error among it the run must complete, too"},
 		{Name: "snapshot", Form: spec.OneOf{spec.Flag{}, spec.Text{}}, Summary: "true, or a name: output and steps must be those that are kept beside the file"},
 		{Name: "min_pass_rate", Form: spec.Real{Min: 0, Max: 1}, Default: 1.0, Summary: "with --repeat, the share of the runs that must pass"},
 	}
+}
+
+// checkReplay keeps a test file from having others read that are not its own.
+func checkReplay(s string) (problem, hint string) {
+	if !filepath.IsLocal(filepath.FromSlash(s)) {
+		return "replay must name a file in the folder of the test file, or below it", ""
+	}
+	return "", ""
 }
 
 // expectation is an expression, or a question to a judge.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/recording"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -156,21 +158,25 @@ func needed(share float64, runs int) int {
 
 // run runs a case once and says what was not as expected.
 func (p Plan) run(ctx context.Context, c *Case, kept *shelf) []Failure {
-	graph, problems := c.file.graph(p.options(c)...)
+	opts, tape, err := p.answers(c)
+	if err != nil {
+		return []Failure{{Pos: c.at.Place("replay"), Message: "reading the recording: " + err.Error()}}
+	}
+	graph, problems := c.file.graph(opts...)
 	if graph == nil {
 		return []Failure{{Pos: c.Pos, Message: "the pipeline has changed: " + problems.Error()}}
 	}
 	var events []any
-	opts := p.engineOptions(c)
+	run := append(p.engineOptions(c), tape)
 	if c.reads("events") {
-		opts = append(opts, engine.WithListener(func(e engine.Event) {
+		run = append(run, engine.WithListener(func(e engine.Event) {
 			if e.Type != engine.ModelDelta {
 				v, _ := spec.ParseJSON(string(e.AppendJSON(nil))) // which is JSON
 				events = append(events, v)
 			}
 		}))
 	}
-	result, err := engine.Run(ctx, graph, c.at.Literal("input"), opts...)
+	result, err := engine.Run(ctx, graph, c.at.Literal("input"), run...)
 	if ctx.Err() != nil {
 		return []Failure{{Pos: c.Pos, Message: "it was interrupted"}}
 	}
@@ -216,13 +222,31 @@ func refusal(result *engine.Result) error {
 	return nil
 }
 
+// answers say where the answers of a run come from: from the case's recording, of which nothing goes out, or from its
+// mocks. Ids are the same in every run, so that outputs may hold them.
+func (p Plan) answers(c *Case) ([]nodes.Option, engine.Option, error) {
+	if !c.at.Has("replay") {
+		return p.options(c), engine.WithRunID("test"), nil
+	}
+	tape, err := recording.Open(filepath.Join(filepath.Dir(c.file.Name), filepath.FromSlash(c.at.Text("replay"))))
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.with(agents.NewSet(agents.Idle())), engine.WithReplay(tape), nil
+}
+
 // options put the mocks of a case into the language.
 func (p Plan) options(c *Case) []nodes.Option {
 	mocks := maps.Clone(c.file.mocks)
 	maps.Copy(mocks, c.mocks)
-	opts := []nodes.Option{nodes.WithMocks(nodes.Mocks{By: mocks, Live: p.Live})}
-	if p.Agents != nil {
-		opts = append(opts, nodes.WithAgents(p.Agents))
+	return append(p.with(p.Agents), nodes.WithMocks(nodes.Mocks{By: mocks, Live: p.Live}))
+}
+
+// with are the options of all cases, with the models of a set.
+func (p Plan) with(set *agents.Set) []nodes.Option {
+	var opts []nodes.Option
+	if set != nil {
+		opts = append(opts, nodes.WithAgents(set))
 	}
 	if p.Commands != nil {
 		opts = append(opts, nodes.WithCommands(p.Commands))
@@ -235,7 +259,7 @@ func (f *File) graph(opts ...nodes.Option) (*engine.Graph, spec.Diagnostics) {
 	return nodes.Language(opts...).Load(f.pipeline.File, f.opts...)
 }
 
-// engineOptions are what a case says of its run. Ids are the same in every run, so that outputs may hold them.
+// engineOptions are what a case says of its run.
 func (p Plan) engineOptions(c *Case) []engine.Option {
 	grants := engine.Grants{All: p.Grants.All, By: maps.Clone(p.Grants.By)}
 	if grants.By == nil {
@@ -249,7 +273,7 @@ func (p Plan) engineOptions(c *Case) []engine.Option {
 		}
 	}
 	opts := []engine.Option{
-		engine.WithParams(c.at.Raw("params")), engine.WithGrants(grants), engine.WithRunID("test"),
+		engine.WithParams(c.at.Raw("params")), engine.WithGrants(grants),
 		engine.WithEnviron(func(name string) (string, bool) { v, ok := set[name]; return v, ok }),
 	}
 	if p.Agents != nil {
