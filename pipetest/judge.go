@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 
@@ -75,7 +74,7 @@ func number(v any) float64 {
 // of an agent may refer to it.
 func (p Plan) judge(c *Case, j *spec.Object) (*engine.Graph, error) {
 	about := c.file.pipeline
-	src, err := os.ReadFile(about.File)
+	src, err := spec.ReadFile(nil, about.File)
 	if err != nil {
 		return nil, fmt.Errorf("reading the pipeline: %w", err)
 	}

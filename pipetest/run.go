@@ -189,7 +189,8 @@ func (p Plan) run(ctx context.Context, c *Case, kept *shelf) []Failure {
 	if refused := refusal(result); refused != nil {
 		return []Failure{{Pos: c.Pos, Message: refused.Error(), Detail: []string{"give it a mock under mocks, or let it be asked with --live"}}}
 	}
-	if seen["status"] != string(engine.Completed) && !c.reads("status") && !c.reads("error") {
+	expected := c.reads("status") || c.reads("error")
+	if missed := result != nil && result.Error != nil && result.Error.Kind == engine.Recording; missed || !expected && seen["status"] != string(engine.Completed) {
 		why := strings.Split(seen["why"].(string), "\n")
 		return []Failure{{Pos: c.Pos, Message: "the run did not complete: " + why[0], Detail: why[1:]}}
 	}
