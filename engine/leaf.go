@@ -40,7 +40,7 @@ func (v *Visit) pause(failed *Error, attempt int) *Error {
 		return err
 	}
 	v.own().kept.Cursor = c
-	if v.run.replay == nil { // else nobody asks for the pause
+	if v.run.replay == nil || v.timedAround() { // else nobody asks for the pause, or sees it
 		v.run.rt.Sleep(v.scope, c.Pause)
 	}
 	return v.stopped()

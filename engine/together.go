@@ -233,7 +233,7 @@ func (p *pool) hear(until *task) {
 		case p.verdict != nil:
 			p.losers = t.addTo(p.losers)
 			p.lose(t)
-			if failed := t.outcome.Err; p.first != nil && failed.before(p.first) { // its siblings took long to stop
+			if failed := t.outcome.Err; p.script == nil && p.first != nil && failed.before(p.first) { // its siblings took long to stop
 				p.first, p.verdict = failed, failed
 				p.swap()
 			}

@@ -258,12 +258,13 @@ func (l *loader) run(r rapid.TB, g *engine.Graph, p *pipeline, turns engine.Turn
 }
 
 // hear runs a pipeline, or goes on from turns that are kept, and listens.
-func hear(ctx context.Context, g *engine.Graph, p *pipeline, turns engine.Turns) *heard {
+func hear(ctx context.Context, g *engine.Graph, p *pipeline, turns engine.Turns, more ...engine.Option) *heard {
 	var events []engine.Event
 	h := &heard{told: map[string]string{}}
 	lookup := func(name string) (string, bool) { value, ok := environ[name].(string); return value, ok }
 	opts := []engine.Option{engine.WithRunID("r"), engine.WithGrants(engine.Grants{All: true}), engine.WithEnviron(lookup),
 		engine.WithListener(func(e engine.Event) { events = append(events, e) })}
+	opts = append(opts, more...)
 	if turns != nil {
 		kept := turns.Find("/")
 		h.again = kept.Begun || kept.Cursor != nil || kept.Finished != nil
