@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -60,7 +61,7 @@ prompt: Write about ${{ input ?? "a pond" }}
 		Build: func(n *spec.Node) engine.Body {
 			a := newAsker(o, n)
 			label, _ := n.Ref("agent")
-			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: func() error { return a.missing },
+			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: a.ready(),
 				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance, Reads: a.mock.reads()}
 		},
 	}
@@ -167,13 +168,11 @@ func (d definition) at(field string) *spec.Object {
 	return d[len(d)-1]
 }
 
-// words is a text that is written in its place or in a file of its own; nearer places than the agent's come first.
-func (d definition) words(field string, nearer ...*spec.Object) *spec.Expr {
-	for _, o := range append(nearer, d...) {
-		for _, name := range []string{field, inFile(field)} {
-			if x := o.Expr(name); x != nil {
-				return x
-			}
+// words is a text that is written in its place or in a file of its own.
+func (d definition) words(field, file string) *spec.Expr {
+	for _, o := range d {
+		if x := cmp.Or(o.Expr(field), o.Expr(file)); x != nil {
+			return x
 		}
 	}
 	return nil

@@ -27,11 +27,17 @@ type asker struct {
 
 func newAsker(o *options, n *spec.Node) *asker {
 	d := defined(n)
-	a := &asker{prompt: d.words("prompt", n.Object), system: d.words("system"), attach: attachingOf(n, d), mock: o.mock(n, d), rates: map[string]engine.Rate{}}
+	a := &asker{prompt: cmp.Or(n.Expr("prompt"), n.Expr("prompt_file")), system: d.words("system", "system_file"), attach: attachingOf(n, d), mock: o.mock(n, d)}
+	if a.prompt == nil {
+		a.prompt = d.words("prompt", "prompt_file")
+	}
 	for _, ref := range o.models(n, d) {
 		c, err := o.open(ref)
 		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
 		if rate := engine.RateIn(ref.entry); rate != (engine.Rate{}) {
+			if a.rates == nil {
+				a.rates = map[string]engine.Rate{}
+			}
 			a.rates[c.address] = rate.With(a.rates[c.address])
 		}
 	}
@@ -42,6 +48,14 @@ func newAsker(o *options, n *spec.Node) *asker {
 	}
 	a.task = a.taskOf(n, d)
 	return a
+}
+
+// ready says why a model cannot be asked; nil where nothing is missing.
+func (a *asker) ready() func() error {
+	if a.missing == nil {
+		return nil
+	}
+	return func() error { return a.missing }
 }
 
 // taskOf is what a node says of its questions.

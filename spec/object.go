@@ -44,8 +44,11 @@ func (o *Object) Flawed() bool { return o.flawed }
 
 // Has tells whether a field was written.
 func (o *Object) Has(name string) bool {
+	if v := o.written(name); v != nil {
+		return v.value != nil
+	}
 	o.field(name)
-	return o.value(name) != nil
+	return false
 }
 
 // Place is where the value of a field stands, the object's own place where it was not written.
@@ -153,10 +156,9 @@ func (o *Object) field(name string) *Field {
 }
 
 func get[T any](o *Object, name string) T {
-	f := o.field(name)
 	v := o.value(name)
 	if v == nil {
-		v = f.Default
+		v = o.field(name).Default
 	}
 	t, _ := v.(T)
 	return t
