@@ -96,10 +96,10 @@ func (c *Call) Hide(s string) string { return c.visit.run.stream.mask.text(s) }
 
 // subRun is an agent's work with one model, as it is told.
 type subRun struct {
-	model  string
-	began  time.Duration
-	before Usage // of the execution
-	err    error // of the attempt that it was a part of
+	model string
+	began time.Duration
+	used  Usage
+	err   error // of the attempt that it was a part of
 }
 
 // Begin tells that an agent starts to work with a model, once for each in a row: all in one execution of the node are
@@ -109,28 +109,25 @@ func (c *Call) Begin(model string, err error) {
 	if sub != nil && sub.model == model || !v.run.heard() {
 		return
 	}
-	used := v.tally.Usage.Total()
-	used.Add(c.usage.Total())
 	if sub != nil {
 		var failed *Error
 		if err = cmp.Or(err, sub.err); err != nil {
 			failed = v.place(asError(err, Internal))
 		}
-		v.tellModel(used, failed)
+		v.tellModel(failed)
 	}
-	v.rare.sub = &subRun{model: model, began: v.run.elapsed(), before: used}
+	v.rare.sub = &subRun{model: model, began: v.run.elapsed()}
 	v.tell(&Event{Type: RunStarted, SubRunID: c.Key(), Model: model})
 }
 
 // tellModel tells, once, what the work with the latest model came to, if there was any.
-func (v *Visit) tellModel(used Usage, err *Error) {
+func (v *Visit) tellModel(err *Error) {
 	if v.rare == nil || v.rare.sub == nil {
 		return
 	}
 	sub := v.rare.sub
 	v.rare.sub = nil
-	used.sub(sub.before)
-	v.tell(&Event{Type: RunCompleted, SubRunID: v.Key(), Model: sub.model, Usage: used, Duration: v.run.elapsed() - sub.began, Error: err})
+	v.tell(&Event{Type: RunCompleted, SubRunID: v.Key(), Model: sub.model, Usage: sub.used, Duration: v.run.elapsed() - sub.began, Error: err})
 }
 
 // Listener hears an answer piece by piece as it comes, while the world is asked; nil where nobody listens. A recording

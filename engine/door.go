@@ -127,6 +127,9 @@ func (c *Call) purses(m *Asked) []*purse {
 
 // use counts what an agent used.
 func (c *Call) use(agent string, u Usage) {
+	if sub := c.visit.own().sub; sub != nil {
+		sub.used.Add(u)
+	}
 	used := ByAgent{agent: u}
 	c.usage = c.usage.with(used)
 	c.visit.run.spend(Tally{Usage: used})

@@ -158,7 +158,7 @@ func (v *Visit) tellRetry(attempt int, delay time.Duration, err *Error) {
 }
 
 func (v *Visit) tellEnd(o *Outcome) {
-	v.tellModel(v.tally.Usage.Total(), cmp.Or(v.caught, o.Err))
+	v.tellModel(cmp.Or(v.caught, o.Err))
 	e := &Event{Type: StepFailed}
 	switch {
 	case o.again || !v.shown && !o.Skipped:

@@ -233,7 +233,7 @@ func (v *Visit) mend(err *Error) (any, *Error) {
 	if err := v.save(&Cursor{Caught: v.caught}, true); err != nil {
 		return nil, err
 	}
-	v.tellModel(v.tally.Usage.Total(), v.caught) // before the catch: what that uses is its own
+	v.tellModel(v.caught) // before the catch: what that uses is its own
 	return v.catch()
 }
 
