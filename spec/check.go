@@ -61,6 +61,11 @@ func (c *checker) header() {
 	if p.Input != nil {
 		c.defaultFits(p.Input, h.Place("input"), "input")
 	}
+	for _, d := range c.declared {
+		for _, e := range d.entries() {
+			c.defaultFits(e.Value.(*Schema), e.Pos, e.Name)
+		}
+	}
 	c.heads = headsOf(p)
 }
 
@@ -228,10 +233,8 @@ func (c *checker) needs() {
 		if n.Kind.Needs != nil && !n.broken {
 			add(n.Kind.Needs(n))
 		}
-		for _, f := range n.fields {
-			if included, ok := n.value(f.Name).(*Pipeline); ok {
-				add(included.needs)
-			}
+		for _, included := range n.Pipelines() {
+			add(included.needs)
 		}
 	}
 }

@@ -24,6 +24,8 @@ type Expr struct {
 	under []*Field // from the node's or header's own field inwards
 	lines *lines   // of its file
 
+	declares *declares // whose params it reads; nil: the file's
+
 	insert func(before, text string) string // of its [Template]
 
 	apart bool    // its parts are wanted
@@ -99,6 +101,10 @@ func (x *Expr) Reads() (names, steps []string) { return x.names, x.steps }
 
 // Source is an expression or a template as it is written; empty for data.
 func (x *Expr) Source() string { return x.source }
+
+// Written is data as the file writes it, before anything is worked out; plain tells whether it holds no expression. It is
+// for [Shape.Check].
+func (x *Expr) Written() (v any, plain bool) { return x.tree.data(), !x.tree.templated() }
 
 // Constant is the value of a text or of data that holds no expression.
 func (x *Expr) Constant() (any, bool) {

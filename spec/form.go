@@ -434,6 +434,7 @@ func (x OneOf) String() string {
 // Ref names an entry of a section of the header.
 type Ref struct {
 	Section string
+	Parts   bool // a dot and the name of something within the entry may follow
 	// Also accepts what is no entry: it says what is wrong with such a name, nothing where it will do.
 	Also func(s string) (problem, hint string)
 }
@@ -468,7 +469,11 @@ func (r *reader) entry(section, name string) (Entry, bool) {
 
 // resolve finds what a reference names, once the header is known.
 func (r *reader) resolve(x Ref, ref *reference, t *tree, f *Field) {
-	if e, ok := r.entry(x.Section, ref.name); ok {
+	name := ref.name
+	if x.Parts {
+		name, _, _ = strings.Cut(name, ".")
+	}
+	if e, ok := r.entry(x.Section, name); ok {
 		ref.entry = e.Value
 		r.p.used[e.Pos] = true
 		return
@@ -480,10 +485,10 @@ func (r *reader) resolve(x Ref, ref *reference, t *tree, f *Field) {
 	if x.Also == nil {
 		hint := ""
 		const few = 20
-		if len(names) > 0 && len(names) <= few && nearest(ref.name, names) == "" {
+		if len(names) > 0 && len(names) <= few && nearest(name, names) == "" {
 			hint = fmt.Sprintf("%s has %s", x.Section, oneOf(names))
 		}
-		r.problem(t, hint, "%s names %s, which is not in %s%s", f.Name, quote(ref.name), x.Section, DidYouMean(ref.name, names))
+		r.problem(t, hint, "%s names %s, which is not in %s%s", f.Name, quote(ref.name), x.Section, DidYouMean(name, names))
 		return
 	}
 	if problem, hint := x.Also(ref.name); problem != "" {

@@ -88,7 +88,7 @@ func (SchemaForm) String() string { return "a JSON Schema or its shorthand" }
 
 // expr keeps an expression for the check, which knows what it may read.
 func (r *reader) expr(t *tree, form exprForm, want Type) *Expr {
-	x := &Expr{Pos: t.Pos, form: form, tree: t, want: want, node: r.node, lines: r.lines}
+	x := &Expr{Pos: t.Pos, form: form, tree: t, want: want, node: r.node, lines: r.lines, declares: r.declares}
 	x.under = append(x.under, r.path...)
 	if r.node != nil {
 		r.node.exprs = append(r.node.exprs, x)

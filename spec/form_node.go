@@ -160,7 +160,7 @@ func (Target) String() string { return "the name of a node of the graph" }
 
 // Include is the path of another pipeline file, relative to the one that names it.
 type Include struct {
-	With string // the field of the same node that gives its params
+	With string // the field of the same node that gives its params; empty: they are known only when it runs
 }
 
 func (Include) takes(t *tree) bool { return t.isText() }
@@ -170,8 +170,9 @@ func (x Include) read(r *reader, t *tree, _ *Field) any {
 	if p == nil {
 		return nil
 	}
-	n := r.node
-	r.later(func() { r.arguments(p, n, x.With, t) })
+	if n := r.node; x.With != "" {
+		r.later(func() { r.arguments(p, n, x.With, t) })
+	}
 	return p
 }
 

@@ -116,6 +116,8 @@ func (s *Shape) All() []Field { return s.all }
 type Rule struct {
 	AnyOf   []string // at least one of them is there
 	NotBoth []string // not all of them are there
+	Only    string   // is there only beside one of
+	With    []string
 	Message string
 	Hint    string
 }
@@ -133,6 +135,8 @@ type Field struct {
 	Locals   []Local
 	Renames  string // its value is the name by which the children read the local of that name
 	Unused   string // of a section of the header: warns of an entry that nothing names
+	// Params is the field beside it whose entries, schemas by name, its expressions read as params in place of the file's.
+	Params string
 }
 
 // Moment is when the expressions of a field are read.
@@ -163,8 +167,8 @@ type Edge struct {
 
 // Need is something outside that a file reaches for.
 type Need struct {
-	Grant string // exec, net, env or read
-	Name  string // the command, host, variable or path; empty where it is known only when it runs
+	Grant string // exec, net, env, read or mcp
+	Name  string // the command, host, variable, path or server; empty where it is known only when it runs
 	Pos   Pos
 	What  string // exactly, as the file writes it: the command line or the address; empty where the name says all
 	Why   string // there is no name, where it is not that an expression makes it

@@ -141,6 +141,17 @@ func (o *Object) Literal(name string) any { o.field(name); return o.value(name) 
 // Included is the pipeline that an Include field names.
 func (o *Object) Included(name string) *Pipeline { return get[*Pipeline](o, name) }
 
+// Pipelines are the files that the mapping includes.
+func (o *Object) Pipelines() []*Pipeline {
+	var all []*Pipeline
+	for _, v := range o.values {
+		if p, ok := v.value.(*Pipeline); ok && p != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // Node is the value of a NodeForm field.
 func (o *Object) Node(name string) *Node { return get[*Node](o, name) }
 

@@ -16,6 +16,9 @@ type reader struct {
 	ends  []func() // what can be said only when the whole file is known
 	names map[string]*Node
 
+	declares *declares   // whose params expressions read; nil: the file's
+	declared []*declares // of all mappings that declare some
+
 	sections map[string]map[string]Entry // of the header, as they are asked for
 }
 
@@ -68,8 +71,45 @@ func (r *reader) object(t *tree, fields []Field) *Object {
 // field reads the value of one field into o.
 func (r *reader) field(o *Object, f *Field, t *tree) {
 	r.path = append(r.path, f)
+	outer := r.declares
+	if f.Params != "" {
+		r.declares = r.declaring(o, f.Params)
+	}
 	o.values = append(o.values, fieldValue{f, r.value(f.Form, t, f), t.Pos})
-	r.path = r.path[:len(r.path)-1]
+	r.path, r.declares = r.path[:len(r.path)-1], outer
+}
+
+// declares is a mapping of the file that declares params of its own in a field.
+type declares struct {
+	o     *Object
+	field string
+	typ   *Type // of the params, once it is asked for
+}
+
+// declaring notes that expressions in a mapping read what it declares.
+func (r *reader) declaring(o *Object, field string) *declares {
+	if n := len(r.declared); n > 0 && r.declared[n-1].o == o {
+		return r.declared[n-1]
+	}
+	d := &declares{o: o, field: field}
+	r.declared = append(r.declared, d)
+	return d
+}
+
+// entries are the params, which are known when the whole mapping was read.
+func (d *declares) entries() []Entry { return d.o.Entries(d.field) }
+
+// params is their type.
+func (d *declares) params() Type {
+	if d.typ == nil {
+		fields := map[string]Type{}
+		for _, e := range d.entries() {
+			fields[e.Name] = e.Value.(*Schema).Type()
+		}
+		typ := ObjectOf(fields)
+		d.typ = &typ
+	}
+	return *d.typ
 }
 
 // value reads a value, or says that it is of the wrong form.
@@ -117,6 +157,9 @@ func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule) 
 		}
 		if len(rule.NotBoth) > 0 && !slices.ContainsFunc(rule.NotBoth, func(n string) bool { return !written(n) }) {
 			r.problemAt(o.Place(rule.NotBoth[len(rule.NotBoth)-1]), rule.Hint, "%s", rule.Message)
+		}
+		if rule.Only != "" && written(rule.Only) && !slices.ContainsFunc(rule.With, written) {
+			r.problemAt(o.Place(rule.Only), rule.Hint, "%s", rule.Message)
 		}
 	}
 }

@@ -136,6 +136,13 @@ func rules(rs []Rule) []ordered {
 			refused := ordered{{"properties", ordered{{r.NotBoth[n-1], false}}}, {"errorMessage", r.Message}}
 			all = append(all, ordered{{"if", ordered{{"required", r.NotBoth[:n-1]}}}, {"then", refused}})
 		}
+		if r.Only != "" {
+			refused := ordered{{"properties", ordered{{r.Only, false}}}, {"errorMessage", r.Message}}
+			for _, name := range slices.Backward(r.With) {
+				refused = ordered{{"if", ordered{{"required", []string{name}}}}, {"else", refused}}
+			}
+			all = append(all, refused)
+		}
 	}
 	return all
 }

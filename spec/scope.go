@@ -64,7 +64,12 @@ func (s *scope) elsewhere(name string) string {
 
 // declared refuses a parameter or an environment variable that the header does not declare.
 func (s *scope) declared(name string, typ Type, field string) *exprProblem {
-	if name == "params" && field != "" && len(s.p.Params) == 0 {
+	if own := s.x.declares; name == "params" && field != "" && own != nil && len(own.entries()) == 0 {
+		return &exprProblem{
+			message: fmt.Sprintf("params.%s is not declared", field),
+			hint:    fmt.Sprintf("add it beside this: params: {%s: string}", field),
+		}
+	} else if name == "params" && field != "" && own == nil && len(s.p.Params) == 0 {
 		return &exprProblem{
 			message: fmt.Sprintf("params.%s is not declared", field),
 			hint:    fmt.Sprintf("add it to the top of the file: params: {%s: string}", field),
@@ -186,8 +191,13 @@ func headsOf(p *Pipeline) heads {
 	return h
 }
 
-func (s *scope) input() Type   { return s.heads.input }
-func (s *scope) params() Type  { return s.heads.params }
+func (s *scope) input() Type { return s.heads.input }
+func (s *scope) params() Type {
+	if s.x.declares != nil {
+		return s.x.declares.params()
+	}
+	return s.heads.params
+}
 func (s *scope) env() Type     { return s.heads.env }
 func (s *scope) secrets() Type { return s.heads.secrets }
 
