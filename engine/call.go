@@ -16,13 +16,15 @@ type Call struct {
 	env     spec.Values
 	usage   ByAgent
 	veil    *veil // over an answer that comes piece by piece
+	slot    *bool // whether a slot is held for it
+	beside  bool  // it is of a tool of the leaf, not of the leaf itself
 
 	exchange *Exchange // with a model, while it is recorded
 }
 
 // newCall gathers what the leaf's expressions read, so that nothing of the run's state is read while it acts.
 func newCall(v *Visit, attempt int) *Call {
-	return &Call{Attempt: attempt, visit: v, env: spec.Collect(&env{v, v.prev, v.locals}, v.vx.names, v.vx.steps)}
+	return &Call{Attempt: attempt, visit: v, slot: &v.seated, env: spec.Collect(&env{v, v.prev, v.locals}, v.vx.names, v.vx.steps)}
 }
 
 // Node is the node that acts.
@@ -60,7 +62,7 @@ func (c *Call) Repeats() int {
 	return n
 }
 
-// Asked is how often this execution of the node has asked the world so far, earlier attempts counted.
+// Asked is how often this execution of the node has asked models so far, earlier attempts counted.
 func (c *Call) Asked() int { return c.visit.own().asked }
 
 // Bounded tells whether a timeout of the file bounds the attempt.

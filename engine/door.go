@@ -38,8 +38,10 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 			return answer, err
 		}
 	}
-	c.visit.own().asked++
-	defer c.flush()
+	if r.Model != nil {
+		c.visit.own().asked++
+		defer c.flush()
+	}
 	switch {
 	case run.replay != nil:
 		return replayed(ctx, c, r)
@@ -48,7 +50,7 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	}
 	ask := func() (T, error) { return out(ctx, c, r) }
 	cache, how := run.cache, c.visit.vx.caching
-	if cache == nil || !how.On {
+	if cache == nil || !how.On || c.beside {
 		return ask()
 	}
 	content := r.content()

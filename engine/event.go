@@ -23,6 +23,8 @@ const (
 	RunStarted        EventType = "run_started" // of an agent, under an id of its own
 	RunCompleted      EventType = "run_completed"
 	ModelDelta        EventType = "model_delta"
+	ToolCalled        EventType = "tool_called" // by an agent
+	ToolReturned      EventType = "tool_returned"
 	WorkflowCompleted EventType = "workflow_completed"
 	WorkflowFailed    EventType = "workflow_failed"
 	WorkflowCancelled EventType = "workflow_cancelled"
@@ -48,15 +50,19 @@ type Event struct {
 	Label    string   // for people: its name, or what its kind calls it, else its turn
 
 	Input    any           // WorkflowStarted
-	Output   any           // StepCompleted, WorkflowCompleted
-	Error    *Error        // StepFailed, StepRetried, WorkflowFailed, WorkflowCancelled; also RunCompleted, and StepCompleted of a node that was caught
+	Output   any           // StepCompleted, WorkflowCompleted; ToolReturned, what the model is told
+	Error    *Error        // StepFailed, StepRetried, WorkflowFailed, WorkflowCancelled; also RunCompleted, ToolReturned, and StepCompleted of a node that was caught
 	Duration time.Duration // of what ended
 	Attempt  int           // StepRetried: the one that failed, from 1
 	Delay    time.Duration // StepRetried: before the next
-	SubRunID string        // RunStarted, RunCompleted, ModelDelta
+	SubRunID string        // RunStarted, RunCompleted, ModelDelta, ToolCalled, ToolReturned
 	Model    string        // RunStarted, RunCompleted
 	Usage    Usage         // RunCompleted: of the work with that model
 	Text     string        // ModelDelta
+
+	Tool      string // ToolCalled, ToolReturned
+	CallID    string // ToolCalled, ToolReturned: as the model named the call
+	Arguments any    // ToolCalled
 
 	More bool // another event waits to be heard: what is written of this one may wait for it
 }
@@ -103,8 +109,16 @@ func (e Event) AppendJSON(b []byte) []byte {
 		l.value("usage", e.Usage.shown())
 	}
 	l.text("text", e.Text)
+	l.text("tool", e.Tool)
+	l.text("call_id", e.CallID)
+	switch {
+	case e.Type == ToolCalled:
+		l.value("arguments", e.Arguments)
+	case e.Type == ToolReturned && e.Error == nil:
+		l.value("output", e.Output)
+	}
 	switch e.Type {
-	case StepCompleted, StepFailed, RunCompleted, WorkflowCompleted, WorkflowFailed, WorkflowCancelled:
+	case StepCompleted, StepFailed, RunCompleted, ToolReturned, WorkflowCompleted, WorkflowFailed, WorkflowCancelled:
 		l.number("duration_ms", e.Duration.Milliseconds())
 	}
 	return append(l.json, '}')

@@ -14,6 +14,10 @@ type file struct {
 	params map[string]any
 	visits int      // max_visits_per_node
 	purses []*purse // of the budgets that hold for its models: its own and those of the files around
+
+	// passing is set for what runs below a leaf: nothing of it is kept, for the leaf begins anew where it had not ended.
+	passing bool
+	nth     int // which run of the file it is below one execution of that leaf, from 1; else 0
 }
 
 // open opens the purse of the file's own budget, of which so much is used.
@@ -27,7 +31,7 @@ func (f *file) open(budget Allowance, used Usage) {
 // root means.
 func (f *file) run(up *Visit, ended func(root *Visit, err *Error) *Error) (any, *Error) {
 	frame := newFrame(nil, span{0, len(f.unit.named)})
-	root := &Visit{run: up.run, file: f, vx: f.unit.root, up: up, item: none, count: 1, scope: up.scope, realm: up.realm, steps: up.steps,
+	root := &Visit{run: up.run, file: f, vx: f.unit.root, up: up, item: none, count: max(f.nth, 1), scope: up.scope, realm: up.realm, steps: up.steps,
 		frame: frame, prev: f.input}
 	o := up.enter(root)
 	out, err := o.Value, ended(root, o.Err)
@@ -69,7 +73,7 @@ func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 			status = string(Stopped)
 		}
 	}
-	v := &Visit{run: r, file: f, vx: f.unit.finally, up: up, item: none, count: 1, scope: m.scope, realm: m, frame: frame, prev: out,
+	v := &Visit{run: r, file: f, vx: f.unit.finally, up: up, item: none, count: max(f.nth, 1), scope: m.scope, realm: m, frame: frame, prev: out,
 		steps:  &budget{limit: finallySteps, name: "the steps of finally", free: true},
 		locals: locals(nil, []Local{{"status", status}, {"error", why}})}
 	return m.ended(v, up.enter(v).Err)
@@ -78,12 +82,16 @@ func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 // File runs an included file in place of the node: it shares the run's limits and identity and has its own as well.
 // The error is of kind schema where the input or a parameter does not fit.
 func (v *Visit) File(p *spec.Pipeline, input any, params map[string]any) (any, error) {
+	return v.include(p, input, params, 0)
+}
+
+func (v *Visit) include(p *spec.Pipeline, input any, params map[string]any, nth int) (any, error) {
 	u := v.run.graph.units[p]
 	input, err := taken(p, input)
 	if err != nil {
 		return nil, Errorf(Schema, "what %s receives does not fit its input: %w", p.File, err)
 	}
-	f := &file{unit: u, input: input, visits: v.file.visits, purses: v.file.purses}
+	f := &file{unit: u, input: input, visits: v.file.visits, purses: v.file.purses, passing: v.file.passing, nth: nth}
 	f.open(u.limits.budget, v.own().kept.Spent.Usage.Total())
 	if u.limits.visits > 0 {
 		f.visits = min(f.visits, u.limits.visits)

@@ -92,7 +92,8 @@ type vertex struct {
 	timeout   time.Duration
 	retry     Retry
 	caching   Caching
-	least     int      // steps, if nothing fails
+	least     int // steps, if nothing fails
+	includes  []*spec.Pipeline
 	names     []string // what the expressions of a leaf read
 	steps     []string
 	slot      int  // of its result among those that expressions read, or none
@@ -188,7 +189,14 @@ func (g *Graph) vertex(u *unit, n *spec.Node) {
 		places = append(places, vx.kind.Settings(n)...)
 	}
 	if n.Kind.Leaf {
-		vx.names, vx.steps = readsOf(places, vx.body.Reads)
+		var tools []*spec.Object
+		if vx.kind.Tools != nil {
+			tools = vx.kind.Tools(n)
+		}
+		vx.names, vx.steps = readsOf(slices.Concat(places, tools), vx.body.Reads)
+		for _, o := range tools {
+			vx.includes = append(vx.includes, o.Pipelines()...)
+		}
 		places = append(places, u.pipeline.Header.Record("defaults"))
 		vx.retry = retryOf(places, vx.kind.Retry)
 		if ownField(n.Kind, "cache") {
@@ -257,20 +265,11 @@ func (g *Graph) link(u *unit, vx *vertex) {
 			vx.forks = true
 		}
 	}
-	if p := vx.included(); p != nil {
-		vx.least = g.unit(p, false).root.least
+	vx.includes = append(vx.includes, n.Pipelines()...)
+	for _, p := range vx.includes {
+		vx.least += g.unit(p, false).root.least
 	}
 	vx.least = vx.leastSteps(u)
-}
-
-// included is the file that the node includes, nil where it includes none.
-func (vx *vertex) included() *spec.Pipeline {
-	for _, f := range vx.kind.Fields {
-		if _, ok := f.Form.(spec.Include); ok {
-			return vx.node.Included(f.Name)
-		}
-	}
-	return nil
 }
 
 // leastSteps is what a visit needs if nothing fails: nothing where it may be skipped.

@@ -10,7 +10,7 @@ import (
 // record keeps how a visit ended. What was stopped is not kept: it may go on another time.
 func (v *Visit) record(o Outcome) (kept func() error) {
 	r := v.run
-	if r.turns == nil || v.realm.passing || o.again || o.Err != nil && o.Err.stops() {
+	if r.turns == nil || v.passing() || o.again || o.Err != nil && o.Err.stops() {
 		return nil
 	}
 	f := &Finished{Named: *v.named(&o), Caught: v.caught != nil && o.Err == nil, Tally: v.used(), Names: v.frame.names(v.file.unit, v.vx.below())}
@@ -31,11 +31,14 @@ func (v *Visit) unkept(err error) *Error {
 	return v.realm.end(v.place(Errorf(Internal, "keeping the run's position: %w", err)))
 }
 
+// passing tells whether nothing of the visit is kept.
+func (v *Visit) passing() bool { return v.realm.passing || v.file.passing }
+
 // save keeps where an unfinished visit is; the turns below it are forgotten. It waits where something may only happen
 // once it is kept.
 func (v *Visit) save(c *Cursor, wait bool) *Error {
 	r := v.run
-	if r.turns == nil || v.realm.passing {
+	if r.turns == nil || v.passing() {
 		return nil
 	}
 	if c.Folded == "" {

@@ -20,6 +20,9 @@ type Kind struct {
 	Retry Retry
 	// Settings are mappings beside the node's own that may hold its timeout and retry, nearest first.
 	Settings func(n *spec.Node) []*spec.Object
+	// Tools are mappings of the header that are not the node's own but that it works with: their expressions read what
+	// the node reads, and the files that they include may run below it.
+	Tools func(n *spec.Node) []*spec.Object
 	// Least is the least number of steps a visit needs if nothing fails, given that of each child. Without it that is
 	// one for a leaf, and for others what their children need as they stand.
 	Least func(n *spec.Node, child func(*spec.Node) int) int

@@ -48,11 +48,12 @@ func (v *Visit) pause(failed *Error, attempt int) *Error {
 
 // attempt makes one attempt: a slot, stopped meanwhile? the step counted, then the body within its timeout.
 func (v *Visit) attempt(n int) (any, *Error) {
-	if v.vx.kind.Slot && v.run.replay == nil { // a branch that waits to be stopped must not keep one
-		if !v.run.rt.Slot(v.scope) {
+	if v.vx.kind.Slot {
+		if !v.run.slot(v.scope) {
 			return nil, v.stopped()
 		}
-		defer v.run.rt.Free()
+		v.seated = true
+		defer v.leave()
 	}
 	if err := v.stopped(); err != nil {
 		return nil, err
@@ -71,6 +72,25 @@ func (v *Visit) attempt(n int) (any, *Error) {
 		return body()
 	}
 	return v.timed(n, body)
+}
+
+// leave gives the slot back, if the visit still holds it.
+func (v *Visit) leave() {
+	if v.seated {
+		v.run.free()
+		v.seated = false
+	}
+}
+
+// slot waits for one of the run's slots and reports whether it got one. A replay asks nothing of the world and has as
+// many as it wants: a branch that waits there to be stopped must not keep one from others.
+func (r *run) slot(s Scope) bool { return r.replay != nil || r.rt.Slot(s) }
+
+// free gives a slot back.
+func (r *run) free() {
+	if r.replay == nil {
+		r.rt.Free()
+	}
 }
 
 // step counts a step, or gives the budget that has none left.

@@ -216,7 +216,7 @@ func (m *mask) value(v any) any {
 // event hides secrets in what an event shows, and copies it: who listens may change it.
 func (m *mask) event(e Event) Event {
 	e.Input, e.Output, e.Error = m.value(e.Input), m.value(e.Output), m.error(e.Error)
-	e.Text, e.Model = m.text(e.Text), m.text(e.Model)
+	e.Text, e.Model, e.Tool, e.CallID, e.Arguments = m.text(e.Text), m.text(e.Model), m.text(e.Tool), m.text(e.CallID), m.value(e.Arguments)
 	return e
 }
 

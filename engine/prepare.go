@@ -189,7 +189,7 @@ func (g *Graph) unpriced() []string {
 		}
 		seen[u] = budgeted
 		for _, vx := range u.vertices {
-			if p := vx.included(); p != nil {
+			for _, p := range vx.includes {
 				check(g.units[p], budgeted)
 			}
 			if budgeted || vx.body.Allowance.Cost > 0 {

@@ -176,7 +176,7 @@ func (v *Visit) lookup(ctx context.Context, apart string, q *Content) (*Exchange
 		if x, err := v.played(apart, q, false); err == nil {
 			return x, nil
 		}
-		if !at.held.missed(ctx, at) {
+		if !at.held.missed(ctx) {
 			return nil, context.Cause(ctx)
 		}
 	}

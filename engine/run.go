@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -29,6 +30,7 @@ func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, err
 	events, told := listen(r.listeners)
 	r.stream.events = events
 	result := r.start(scopeIn(ctx, noDeadline))
+	r.release()
 	told()
 	if result.Error != nil {
 		return result, result.Error
@@ -59,9 +61,10 @@ type run struct {
 
 	mu     sync.Mutex // never held while waiting
 	total  Tally
-	number int               // of the turn that finished last
-	rows   []*Named          // of the named nodes that the result lists
-	purses map[string]*purse // of agents that have an allowance
+	number int                  // of the turn that finished last
+	rows   []*Named             // of the named nodes that the result lists
+	purses map[string]*purse    // of agents that have an allowance
+	shared map[string]io.Closer // by nodes, until the run ends
 }
 
 // widest is the largest number of branches that the files allow at once.

@@ -16,6 +16,8 @@ type Runtime interface {
 	Scope(outer Scope, deadline time.Time) Scope
 	// Detached is a scope that does not end with the outer one.
 	Detached(outer Scope, deadline time.Time) Scope
+	// Around is the scope of what a leaf does within a context that it has from Act.
+	Around(ctx context.Context) Scope
 	// Sleep returns at a time, or before it when the scope ends.
 	Sleep(s Scope, until time.Time)
 	// Slot waits for one of the run's slots and reports whether it got one before the scope ended.
@@ -90,6 +92,8 @@ func (l *local) Scope(outer Scope, deadline time.Time) Scope {
 func (l *local) Detached(outer Scope, deadline time.Time) Scope {
 	return scopeIn(context.WithoutCancel(outer.(*localScope).Context), deadline)
 }
+
+func (l *local) Around(ctx context.Context) Scope { return scopeIn(ctx, noDeadline) }
 
 func scopeIn(ctx context.Context, deadline time.Time) *localScope {
 	s := &localScope{}

@@ -20,6 +20,12 @@ type script struct {
 	over     bool             // it is closed
 }
 
+// held is a branch without which a fan-out was decided.
+type held struct {
+	by     *pool
+	branch *Visit
+}
+
 // branch names a branch by the end of its turn.
 func (p *pool) branch(child *Visit) string {
 	return strings.TrimPrefix(child.Turn(), strings.TrimSuffix(p.v.Turn(), "/"))
@@ -49,7 +55,7 @@ func (p *pool) begin(t *task) {
 	}
 	p.script.running++
 	if !p.script.known[p.branch(t.visit)] {
-		t.visit.held = p
+		t.visit.held = &held{p, t.visit}
 	}
 }
 
@@ -92,11 +98,12 @@ func (p *pool) settle() (heard bool) {
 	return heard
 }
 
-// missed waits until a branch is stopped, or until nothing is left that could stop it: then it tells that what it asks
+// missed waits until the branch is stopped, or until nothing is left that could stop it: then it tells that what it asks
 // was not recorded.
-func (p *pool) missed(ctx context.Context, branch *Visit) bool {
+func (h *held) missed(ctx context.Context) bool {
+	p := h.by
 	p.mu.Lock()
-	p.script.waiting[branch] = true
+	p.script.waiting[h.branch] = true
 	p.settle()
 	p.mu.Unlock()
 	select {

@@ -23,12 +23,13 @@ type Visit struct {
 	locals *localList
 	prev   any
 
-	held   *pool  // where a replayed fan-out was decided without it
+	held   *held  // where a replayed fan-out was decided without it
 	turn   string // where somebody asks for it
 	counts []int  // visits of the children
 	tally  Tally  // of what finished below, and its own
 	caught *Error // the failure that catch or on_error took
 	shown  bool   // its start was told
+	seated bool   // it holds a slot
 	start  time.Duration
 	rare   *rare
 }
@@ -37,12 +38,13 @@ const none = -1
 
 // rare is what few visits have, and no other need pay for.
 type rare struct {
-	kept  Kept      // what an earlier run of the same turn left
-	state Value     // of the container, for its cursor
-	lost  Tally     // of what was stopped below
-	asked int       // questions that its leaf has put to the world
-	began time.Time // for its time limits: in this run or the one that first began it
-	sub   *subRun   // of its leaf as an agent
+	kept  Kept                   // what an earlier run of the same turn left
+	state Value                  // of the container, for its cursor
+	lost  Tally                  // of what was stopped below
+	asked int                    // questions that its leaf has put to models
+	began time.Time              // for its time limits: in this run or the one that first began it
+	sub   *subRun                // of its leaf as an agent
+	runs  map[*spec.Pipeline]int // of files below its leaf
 }
 
 // own is what the visit has of what is rare, made when it first needs it.
@@ -112,7 +114,7 @@ func (v *Visit) visit() Outcome {
 	if r.turns != nil || r.heard() || r.recorder != nil || r.replay != nil {
 		v.turn = v.trace(true)
 	}
-	if r.turns != nil {
+	if r.turns != nil && !v.file.passing {
 		if f := v.find(); f != nil {
 			return v.finished(f)
 		}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// What a leaf does by way of tools: several at once, with names of their own, and pipelines below it.
+
+// Beside is the call for what the leaf asks beside what is its own: that is asked anew, also where the node's answers
+// are kept.
+func (c *Call) Beside() *Call {
+	own := *c
+	own.beside = true
+	return &own
+}
+
+// With is the call with some more names for its expressions.
+func (c *Call) With(more ...Local) *Call {
+	own := &Call{Attempt: c.Attempt, visit: c.visit, slot: c.slot, beside: c.beside, env: maps.Clone(c.env)}
+	if own.env == nil {
+		own.env = spec.Values{}
+	}
+	for _, l := range more {
+		own.env[l.Name] = l.Value
+	}
+	return own
+}
+
+// Each runs f for the numbers below n, several at once as far as the run has slots beside the leaf's own, and returns
+// when all have ended. An error stops the rest; the first is returned. Each f gets a call of its own.
+func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *Call, i int) error) error {
+	v, rt := c.visit, c.visit.run.rt
+	v.own() // made before several want it
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var next atomic.Int64
+	var once sync.Once
+	var failed error
+	work := func(slot *bool) {
+		own := c.Beside()
+		own.slot = slot
+		for ctx.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return
+			}
+			if err := guarded(func() error { return f(ctx, own, i) }); err != nil {
+				once.Do(func() { failed = err })
+				stop(err)
+			}
+		}
+	}
+	waiting := rt.Around(ctx)
+	group := rt.Group()
+	for range min(n, v.run.limits.concurrency) - 1 {
+		if !group.Go(func() {
+			held := v.run.slot(waiting)
+			if held {
+				work(&held)
+			}
+			if held {
+				v.run.free()
+			}
+		}) {
+			break
+		}
+	}
+	work(c.slot)
+	waiting.Stop(nil) // nothing is left for those that still wait for a slot
+	group.Wait()
+	if failed == nil && ctx.Err() != nil {
+		failed = context.Cause(ctx)
+	}
+	return failed
+}
+
+// guarded makes an error of a panic.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// Called tells that the leaf's model calls a tool; the function returned tells what came of it.
+func (c *Call) Called(tool, id string, arguments any) (returned func(output any, err error)) {
+	v := c.visit
+	if !v.run.heard() {
+		return func(any, error) {}
+	}
+	began := v.run.elapsed()
+	v.tell(&Event{Type: ToolCalled, SubRunID: c.Key(), Tool: tool, CallID: id, Arguments: arguments})
+	return func(output any, err error) {
+		e := &Event{Type: ToolReturned, SubRunID: c.Key(), Tool: tool, CallID: id, Duration: v.run.elapsed() - began}
+		if err != nil {
+			e.Error = v.place(asError(err, Tool))
+		} else {
+			e.Output = output
+		}
+		v.tell(e)
+	}
+}
+
+// Nth counts the runs of a file below this execution of the leaf, for [Call.File].
+func (c *Call) Nth(p *spec.Pipeline) int {
+	own := c.visit.own()
+	if own.runs == nil {
+		own.runs = map[*spec.Pipeline]int{}
+	}
+	own.runs[p]++
+	return own.runs[p]
+}
+
+// File runs an included file below the leaf, which gives its slot back meanwhile: it is the nth run of the file there.
+// It shares the run's limits and identity, as [Visit.File] does, and is told of like any node. Nothing of it is kept:
+// where the run is cut, the leaf begins anew.
+func (c *Call) File(ctx context.Context, p *spec.Pipeline, nth int, input any, params map[string]any) (any, error) {
+	v, rt := c.visit, c.visit.run.rt
+	scope := rt.Around(ctx)
+	defer scope.Stop(nil)
+	if *c.slot {
+		v.run.free()
+		*c.slot = false
+		defer func() { *c.slot = v.run.slot(v.scope) }() // where that ends, so does the leaf
+	}
+	passing := *v.file
+	passing.passing = true
+	below := &Visit{run: v.run, file: &passing, vx: v.vx, up: v.up, item: v.item, count: v.count, scope: scope, realm: v.realm,
+		steps: v.steps, held: v.held, frame: v.frame, locals: v.locals, prev: v.prev, turn: v.turn}
+	own := v.own()
+	out, err := below.include(p, input, params, nth)
+	v.run.mu.Lock()
+	own.lost.add(below.used())
+	v.run.mu.Unlock()
+	return out, err
+}
+
+// Shared gives what lives as long as the run and is one for all that ask by the same key: open makes it for the first.
+// It is closed when the run has ended.
+func Shared[T io.Closer](c *Call, key string, open func() T) T {
+	r := c.visit.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if have, ok := r.shared[key].(T); ok {
+		return have
+	}
+	made := open()
+	if r.shared == nil {
+		r.shared = map[string]io.Closer{}
+	}
+	r.shared[key] = made
+	return made
+}
+
+// release closes what the run's nodes shared, all at once.
+func (r *run) release() {
+	var closing sync.WaitGroup
+	for _, c := range r.shared {
+		closing.Go(func() { _ = c.Close() }) // what it was for is over
+	}
+	closing.Wait()
+}
