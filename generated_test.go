@@ -52,11 +52,12 @@ func TestImports(t *testing.T) {
 		"spec":              {},
 		"agents":            {},
 		"agents/agentstest": {}, // for tests: no folder may import it
+		"agents/mcp":        {},
 		"engine":            {"spec"},
 		"cache":             {},
 		"allowed":           {},
 		"recording":         {"spec", "engine"},
-		"nodes":             {"spec", "agents", "engine"},
+		"nodes":             {"spec", "agents", "agents/mcp", "engine"},
 		"pipetest":          {"spec", "agents", "engine", "nodes", "recording"},
 		"examples":          {},
 		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "pipetest", "examples"},
@@ -64,6 +65,7 @@ func TestImports(t *testing.T) {
 	}
 	owners := map[string]string{
 		"gopkg.in/yaml.v3": "spec", "github.com/expr-lang/expr": "spec", "github.com/tmc/langchaingo": "agents", "github.com/urfave/cli": "cli",
+		"github.com/modelcontextprotocol/go-sdk": "agents/mcp",
 	}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
