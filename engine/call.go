@@ -18,6 +18,7 @@ type Call struct {
 	veil    *veil // over an answer that comes piece by piece
 	slot    *bool // whether a slot is held for it
 	beside  bool  // it is of a tool of the leaf, not of the leaf itself
+	apart   string
 
 	exchange *Exchange // with a model, while it is recorded
 }
@@ -62,7 +63,7 @@ func (c *Call) Repeats() int {
 	return n
 }
 
-// Asked is how often this execution of the node has asked models so far, earlier attempts counted.
+// Asked is how often this execution of the node has asked the world so far, tools that it called aside, and earlier attempts counted.
 func (c *Call) Asked() int { return c.visit.own().asked }
 
 // Bounded tells whether a timeout of the file bounds the attempt.

@@ -14,7 +14,6 @@ type Request[T any] struct {
 	Needs   []spec.Need           // that must be granted
 	Content func() *Content       // where the answer may be kept
 	Keep    func(answer T) bool   // tells whether a cache may keep an answer; nil: any
-	Apart   string                // tells apart what one execution asks at once
 	Text    func(answer T) string // what is heard of an answer that was known, where it is not nil
 	Model   *Asked                // nil: no model is asked
 	Do      func(context.Context) (T, error)
@@ -38,7 +37,7 @@ func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 			return answer, err
 		}
 	}
-	if r.Model != nil {
+	if !c.beside {
 		c.visit.own().asked++
 		defer c.flush()
 	}

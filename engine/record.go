@@ -72,7 +72,7 @@ func (x *Exchange) hear(piece string) {
 // recorded asks the world, and keeps what comes of it.
 func recorded[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
 	v, mask := c.visit, c.visit.run.stream.mask
-	x := &Exchange{Turn: v.Turn(), Apart: r.Apart}
+	x := &Exchange{Turn: v.Turn(), Apart: c.apart}
 	if x.Content = mask.content(r.content()); x.Content == nil {
 		return out(ctx, c, r)
 	}
@@ -120,7 +120,7 @@ func answered(answer any, mask *mask) (any, error) {
 // replayed answers in the world's place.
 func replayed[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
 	v := c.visit
-	x, err := v.lookup(ctx, r.Apart, r.content())
+	x, err := v.lookup(ctx, c.apart, r.content())
 	if err != nil {
 		return answer, err
 	}

@@ -15,23 +15,23 @@ import (
 // What a leaf does by way of tools: several at once, with names of their own, and pipelines below it.
 
 // Beside is the call for what the leaf asks beside what is its own: that is asked anew, also where the node's answers
-// are kept.
-func (c *Call) Beside() *Call {
+// are kept. A recording tells by apart what is asked at once.
+func (c *Call) Beside(apart string) *Call {
 	own := *c
-	own.beside = true
+	own.beside, own.apart = true, apart
 	return &own
 }
 
 // With is the call with some more names for its expressions.
 func (c *Call) With(more ...Local) *Call {
-	own := &Call{Attempt: c.Attempt, visit: c.visit, slot: c.slot, beside: c.beside, env: maps.Clone(c.env)}
-	if own.env == nil {
+	own := *c
+	if own.env = maps.Clone(c.env); own.env == nil {
 		own.env = spec.Values{}
 	}
 	for _, l := range more {
 		own.env[l.Name] = l.Value
 	}
-	return own
+	return &own
 }
 
 // Each runs f for the numbers below n, several at once as far as the run has slots beside the leaf's own, and returns
@@ -44,10 +44,16 @@ func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *C
 	var next atomic.Int64
 	var once sync.Once
 	var failed error
+	waiting := rt.Around(ctx)
 	work := func(slot *bool) {
-		own := c.Beside()
+		own := c.Beside("")
 		own.slot = slot
 		for ctx.Err() == nil {
+			if !*slot { // at first, and after a pipeline
+				if *slot = v.run.slot(waiting); !*slot {
+					return
+				}
+			}
 			i := int(next.Add(1)) - 1
 			if i >= n {
 				return
@@ -58,15 +64,11 @@ func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *C
 			}
 		}
 	}
-	waiting := rt.Around(ctx)
 	group := rt.Group()
 	for range min(n, v.run.limits.concurrency) - 1 {
 		if !group.Go(func() {
-			held := v.run.slot(waiting)
-			if held {
-				work(&held)
-			}
-			if held {
+			held := false
+			if work(&held); held {
 				v.run.free()
 			}
 		}) {
@@ -75,7 +77,11 @@ func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *C
 	}
 	work(c.slot)
 	waiting.Stop(nil) // nothing is left for those that still wait for a slot
+	v.leave()         // what still runs may need it
 	group.Wait()
+	if v.seated = v.run.slot(v.scope); !v.seated {
+		return v.stopped()
+	}
 	if failed == nil && ctx.Err() != nil {
 		failed = context.Cause(ctx)
 	}
@@ -121,7 +127,7 @@ func (c *Call) Nth(p *spec.Pipeline) int {
 	return own.runs[p]
 }
 
-// File runs an included file below the leaf, which gives its slot back meanwhile: it is the nth run of the file there.
+// File runs an included file below the leaf, which gives its slot back for it: it is the nth run of the file there.
 // It shares the run's limits and identity, as [Visit.File] does, and is told of like any node. Nothing of it is kept:
 // where the run is cut, the leaf begins anew.
 func (c *Call) File(ctx context.Context, p *spec.Pipeline, nth int, input any, params map[string]any) (any, error) {
@@ -131,7 +137,6 @@ func (c *Call) File(ctx context.Context, p *spec.Pipeline, nth int, input any, p
 	if *c.slot {
 		v.run.free()
 		*c.slot = false
-		defer func() { *c.slot = v.run.slot(v.scope) }() // where that ends, so does the leaf
 	}
 	passing := *v.file
 	passing.passing = true

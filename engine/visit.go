@@ -41,7 +41,7 @@ type rare struct {
 	kept  Kept                   // what an earlier run of the same turn left
 	state Value                  // of the container, for its cursor
 	lost  Tally                  // of what was stopped below
-	asked int                    // questions that its leaf has put to models
+	asked int                    // questions that its leaf has put to the world, tools aside
 	began time.Time              // for its time limits: in this run or the one that first began it
 	sub   *subRun                // of its leaf as an agent
 	runs  map[*spec.Pipeline]int // of files below its leaf

@@ -30,16 +30,16 @@ const (
 
 // Tool is one of a server's.
 type Tool struct {
-	Name        string
-	Description string
-	Schema      json.RawMessage // of its arguments
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Schema      json.RawMessage `json:"schema"` // of its arguments
 }
 
 // Result is what a tool gave.
 type Result struct {
-	Text   string          // of all its parts; what is no text is only named
-	Data   json.RawMessage // its structured content; nil where there is none
-	Failed bool            // the text says why
+	Text   string          `json:"text,omitempty"`   // of all its parts; what is no text is only named
+	Data   json.RawMessage `json:"data,omitempty"`   // its structured content; nil where there is none
+	Failed bool            `json:"failed,omitempty"` // the text says why
 }
 
 // Client speaks to one server. It may be used by several goroutines at once.
