@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/flowrun/flowrun/agents/agentstest"
 	"github.com/flowrun/flowrun/cli"
 )
 
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		os.Setenv("FLOWRUN_STATE", filepath.Join(os.TempDir(), "flowrun-no-such-state")) // nor what they allowed
 	}
 	testscript.Main(m, map[string]func(){
+		"mcp":     func() { agentstest.MCP(os.Getenv(agentstest.MCPFault)) },
 		"flowrun": func() { os.Exit(cli.Main(os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
 	})
 }

@@ -63,7 +63,7 @@ func (c *Call) Repeats() int {
 	return n
 }
 
-// Asked is how often this execution of the node has asked the world so far, tools that it called aside, and earlier attempts counted.
+// Asked is how often this execution of the node has asked the world so far, earlier attempts counted but no tools.
 func (c *Call) Asked() int { return c.visit.own().asked }
 
 // Bounded tells whether a timeout of the file bounds the attempt.

@@ -37,10 +37,14 @@ func agent(o *options) engine.Kind {
 				if o.models(n, d)[0].name == "" && d != nil && !d.flawed() {
 					problem("agent", "write model: provider/name, or set defaults: {model: ...}", "the agent has no model")
 				}
+				d.checkTools(o, problem)
 			},
 			Needs: func(n *spec.Node) []spec.Need {
 				d := defined(n)
 				needs := attachingOf(n, d).needs()
+				for _, t := range d.tools(o) {
+					needs = append(needs, t.tool.needs()...)
+				}
 				for _, m := range o.models(n, d) {
 					if m.baseURL != "" {
 						needs = append(needs, spec.Need{Grant: "net", Name: hostOf(m.baseURL), Pos: n.Place("agent"), What: m.address()})
@@ -56,6 +60,13 @@ prompt: Write about ${{ input ?? "a pond" }}
 		},
 		Slot:     true,
 		Settings: func(n *spec.Node) []*spec.Object { return defined(n) },
+		Tools: func(n *spec.Node) []*spec.Object {
+			var entries []*spec.Object
+			for _, t := range defined(n).tools(o) {
+				entries = append(entries, t.tool.entry)
+			}
+			return entries
+		},
 		Retry: engine.Retry{MaxAttempts: 3, Delay: 500 * time.Millisecond, Backoff: 2, MaxDelay: 30 * time.Second, Jitter: 250 * time.Millisecond,
 			Kinds: []engine.ErrorKind{engine.RateLimit, engine.Server, engine.Timeout, engine.Network}, Requests: true},
 		Build: func(n *spec.Node) engine.Body {
@@ -98,6 +109,9 @@ func agentFields(o *options) []spec.Field {
 		{Name: "stop", Form: spec.List{Of: spec.Text{}, Min: 1}, Summary: "texts at which a reply ends"},
 		{Name: "seed", Form: spec.Whole{}, Summary: "for providers that can repeat a reply"},
 		{Name: "reasoning", Form: spec.Word{Of: []string{"low", "medium", "high"}}, Summary: "how much the model thinks first"},
+		{Name: "tools", Form: spec.List{Of: toolRef(), Min: 1}, Summary: "tools of the header that the model may call, or one of a server's: NAME.TOOL"},
+		{Name: "tool_choice", Form: spec.Ref{Section: "tools", Parts: true, Also: choosable}, Summary: "auto, none, required, or the one tool to call; without it the provider's own, auto"},
+		{Name: "max_turns", Form: spec.Whole{Min: 1}, Default: 10, Summary: "how often the model may call tools before it answers; several calls at once are one turn"},
 		{Name: "output_schema", Form: spec.SchemaForm{}, Summary: "the reply is a JSON value that fits this schema; the node's output is the value"},
 		{Name: "output_retries", Form: spec.Whole{}, Default: 2, Summary: "how often a reply that does not fit is asked for again"},
 		{Name: "fallback", Form: spec.List{Of: spec.Ref{Section: "models", Also: o.known}, Min: 1}, Summary: "models to ask in order where the one before cannot be reached, does not exist, fails, or refuses for its rate or the key"},

@@ -18,8 +18,9 @@ type asker struct {
 	prompt    *spec.Expr
 	system    *spec.Expr
 	attach    attaching
-	mock      *Mock                  // what the mock answers, if anything is written
-	task      agents.Task            // what is the same for every call
+	mock      *Mock       // what the mock answers, if anything is written
+	task      agents.Task // what is the same for every call
+	tools     []named
 	agent     string                 // of the header, for which its usage counts; empty: the node itself
 	rates     map[string]engine.Rate // by the address of a model
 	allowance engine.Allowance
@@ -46,6 +47,7 @@ func newAsker(o *options, n *spec.Node) *asker {
 	} else if a.agent = used(n); a.agent != "" {
 		a.allowance = engine.AllowanceIn(d.at("budget"), "agents."+a.agent)
 	}
+	a.tools = d.tools(o)
 	a.task = a.taskOf(n, d)
 	return a
 }
@@ -72,6 +74,10 @@ func (a *asker) taskOf(n *spec.Node, d definition) agents.Task {
 	t.Stop = d.at("stop").Texts("stop")
 	t.Reasoning = d.at("reasoning").Text("reasoning")
 	t.Extra = d.at("extra").Raw("extra")
+	t.MaxTurns = d.at("max_turns").Int("max_turns")
+	if place := d.at("tool_choice"); place.Has("tool_choice") {
+		t.ToolChoice, _ = place.Ref("tool_choice")
+	}
 	if place := d.at("seed"); place.Has("seed") {
 		seed := place.Int("seed")
 		t.Seed = &seed
@@ -105,6 +111,9 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.equip(ctx, c, &t); err != nil {
+		return nil, err
+	}
 	var value any
 	for i, m := range a.models {
 		c.Begin(m.name, err)
@@ -123,7 +132,10 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.Task) (any, error) {
 	model, hear := m.model, c.Listener()
 	if model == nil {
-		model = a.mock.model(c)
+		var err error
+		if model, err = a.mock.model(c); err != nil {
+			return nil, err
+		}
 	}
 	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error), keep func(agents.Answer) bool) (agents.Answer, error) {
 		var answer agents.Answer
@@ -166,6 +178,10 @@ func content(m candidate, model agents.Model, q agents.Question) *engine.Content
 		if mock.Reply != nil {
 			reply, _ := mock.Reply(q) // where it fails, so does asking
 			here["reply"] = reply
+		}
+		if len(mock.ToolCalls) > 0 {
+			calls, _ := json.Marshal(mock.ToolCalls) // which hold texts
+			here["tool_calls"] = string(calls)
 		}
 	}
 	return &engine.Content{Kind: "model", Label: m.name + ": " + q.Prompt(), Value: value, Here: here}

@@ -4,7 +4,11 @@ import (
 	"errors"
 	"os/exec"
 	"sync"
+	"time"
 )
+
+// grace is how long a command may take to end when it was told to, and its children when it has ended.
+const grace = 500 * time.Millisecond
 
 // Commands are the commands that exec nodes are running, for a program that must end at once.
 type Commands struct {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,19 +28,19 @@ func execute(o *options) engine.Kind {
 			Summary: "runs a command, without a shell",
 			Leaf:    true,
 			Fields: []spec.Field{
-				{Name: "exec", Form: spec.List{Of: spec.Template{}, Min: 1}, Summary: "the command and its arguments"},
-				{Name: "stdin", Form: spec.Template{}, Summary: "its standard input"},
-				{Name: "dir", Form: spec.Template{}, Summary: "its working directory; without it flowrun's own"},
-				{Name: "environment", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: variableName, Is: "the name of an environment variable"}}, Secrets: true, Summary: "environment variables beside PATH, HOME and LANG"},
-				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what its standard output is read as"},
+				argvField(),
+				stdinField(),
+				dirField(),
+				environmentField(),
+				parseField("what its standard output is read as"),
 				engine.CacheField(),
 			},
-			Output: parsedType,
+			Output: func(n *spec.Node) spec.Type { return parsedType(n.Object) },
 			Needs: func(n *spec.Node) []spec.Need {
 				if o.mockOf(n) != nil {
 					return nil
 				}
-				return []spec.Need{commandNeed(n.Exprs("exec"), n.Entries("environment"), n.Expr("stdin"), n.Expr("dir"), n.Place("exec"))}
+				return []spec.Need{newCommand(o.commands, n.Object).need(n.Place("exec"))}
 			},
 			Example: `exec: [echo, "hello ${{ input ?? \"you\" }}"]
 `,
@@ -48,21 +49,43 @@ func execute(o *options) engine.Kind {
 		Slot:  true,
 		Fails: engine.Exec,
 		Build: func(n *spec.Node) engine.Body {
-			e := &command{commands: o.commands, mock: o.mockOf(n), argv: n.Exprs("exec"), stdin: n.Expr("stdin"), dir: n.Expr("dir"), environment: n.Entries("environment"), parse: n.Text("parse")}
-			return engine.Body{Act: e.act, Uses: literalCommand(n), Reads: e.mock.reads()}
+			e := newCommand(o.commands, n.Object)
+			e.mock = o.mockOf(n)
+			return engine.Body{Act: e.act, Uses: literalCommand(n.Object), Reads: e.mock.reads()}
 		},
 	}
 }
 
+func argvField() spec.Field {
+	return spec.Field{Name: "exec", Form: spec.List{Of: spec.Template{}, Min: 1}, Summary: "the command and its arguments"}
+}
+
+func stdinField() spec.Field {
+	return spec.Field{Name: "stdin", Form: spec.Template{}, Summary: "its standard input"}
+}
+
+func dirField() spec.Field {
+	return spec.Field{Name: "dir", Form: spec.Template{}, Summary: "its working directory; without it flowrun's own"}
+}
+
+func environmentField() spec.Field {
+	name := &spec.Text{Pattern: variableName, Is: "the name of an environment variable"}
+	return spec.Field{Name: "environment", Form: spec.Map{Of: spec.Template{}, Keys: name}, Secrets: true, Summary: "environment variables beside PATH, HOME and LANG"}
+}
+
+func parseField(summary string) spec.Field {
+	return spec.Field{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: summary}
+}
+
 // literalCommand is the command that the file names literally; empty where only the run knows it.
-func literalCommand(n *spec.Node) string {
-	first, _ := n.Exprs("exec")[0].Constant()
+func literalCommand(o *spec.Object) string {
+	first, _ := o.Exprs("exec")[0].Constant()
 	name, _ := first.(string)
 	return name
 }
 
-func parsedType(n *spec.Node) spec.Type {
-	switch n.Text("parse") {
+func parsedType(o *spec.Object) spec.Type {
+	switch o.Text("parse") {
 	case "json":
 		return spec.Any
 	case "lines":
@@ -105,17 +128,25 @@ type command struct {
 	stdin, dir  *spec.Expr
 	environment []spec.Entry
 	parse       string
+	tool        *tool // that it is, with a model that has a say in its arguments; nil for a node
+}
+
+func newCommand(commands *Commands, o *spec.Object) *command {
+	return &command{commands: commands, argv: o.Exprs("exec"), stdin: o.Expr("stdin"), dir: o.Expr("dir"), environment: o.Entries("environment"), parse: o.Text("parse")}
+}
+
+func (e *command) need(at spec.Pos) spec.Need {
+	return commandNeed(e.argv, e.environment, e.stdin, e.dir, at)
 }
 
 func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
-	argv := make([]string, len(e.argv))
-	for i, x := range e.argv {
-		var err error
-		if argv[i], err = text(c, x, nil); err != nil {
+	argv, err := words(c, e.argv)
+	if err != nil {
+		return nil, err
+	}
+	if e.tool != nil {
+		if err := e.options(argv); err != nil {
 			return nil, err
-		}
-		if strings.ContainsRune(argv[i], 0) {
-			return nil, fmt.Errorf("argument %d holds a NUL character", i)
 		}
 	}
 	declared, err := evaluated(c, e.environment)
@@ -143,13 +174,13 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		return &engine.Content{Kind: "exec", Label: strings.Join(argv, " "),
 			Value: present(map[string]any{"argv": texts(argv), "environment": disclosed(declared), "dir": dir, "stdin": stdin}),
 			Here:  map[string]any{"environment": texts(environment), "dir": at}}
-	}, Keep: parses(e.parse), Do: func(ctx context.Context) (string, error) {
+	}, Keep: parses(e.parse), Do: bounded(e.tool, func(ctx context.Context) (string, error) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
 		return e.run(ctx, c, cmd, stop)
-	}})
+	})})
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +193,36 @@ func texts(words []string) []any {
 		list[i] = w
 	}
 	return list
+}
+
+// words are a command and its arguments.
+func words(c *engine.Call, templates []*spec.Expr) ([]string, error) {
+	argv := make([]string, len(templates))
+	for i, x := range templates {
+		var err error
+		if argv[i], err = text(c, x, nil); err != nil {
+			return nil, err
+		}
+		if strings.ContainsRune(argv[i], 0) {
+			return nil, fmt.Errorf("argument %d holds a NUL character", i)
+		}
+	}
+	return argv, nil
+}
+
+// options refuses an argument that the author did not write as an option and that the command would take for one: a
+// file may begin with text of its own, or put -- before the argument. A number may be below zero.
+func (e *command) options(argv []string) error {
+	for i, x := range e.argv {
+		prefix, whole := x.Prefix()
+		if prefix == "--" && whole {
+			return nil
+		}
+		if _, number := strconv.ParseFloat(argv[i], 64); prefix == "" && strings.HasPrefix(argv[i], "-") && number != nil {
+			return engine.Errorf(engine.Schema, "argument %d would be taken for an option: %s", i, short(argv[i]))
+		}
+	}
+	return nil
 }
 
 // environ is what a command finds in its environment: PATH, HOME and LANG, and what is declared for it.

@@ -23,6 +23,7 @@ func header(o *options) []spec.Field {
 		{Name: "env", Form: variable, Summary: "environment variables that expressions may read as env.NAME; each needs a grant"},
 		{Name: "secrets", Form: variable, Summary: "environment variables that only environment and headers may read, as secrets.NAME; their values are masked"},
 		{Name: "models", Form: spec.Map{Of: spec.OneOf{model, spec.Record{Fields: modelFields(model)}}}, Summary: "short names for models"},
+		{Name: "tools", Form: spec.Map{Names: true, Of: toolFields()}, Unused: "nobody uses the tool %s", Summary: "tools by name, for agents and nodes to call"},
 		{Name: "agents", Form: spec.Map{Names: true, Of: settings(o)}, Unused: "nobody uses the agent %s", Summary: "agents by name, for nodes to use"},
 		{Name: "defaults", Form: spec.Record{Fields: []spec.Field{
 			{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "of every agent that sets none"},

@@ -30,19 +30,19 @@ func request(o *options) engine.Kind {
 			Summary: "sends an HTTP request",
 			Leaf:    true,
 			Fields: []spec.Field{
-				{Name: "http", Form: spec.Template{Insert: insert, Check: checkAddress}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"},
-				{Name: "method", Form: spec.Word{Of: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}}, Summary: "without it GET, or POST where there is a body"},
-				{Name: "headers", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: headerName, Is: "the name of a header"}}, Secrets: true, Summary: "headers of the request"},
-				{Name: "body", Form: spec.OneOf{spec.Template{}, spec.Data{}}, Summary: "the body: a text, or data that is sent as JSON"},
-				{Name: "parse", Form: spec.Word{Of: []string{"text", "json", "lines"}}, Default: "text", Summary: "what the answer is read as"},
+				addressField(),
+				methodField(),
+				headersField("headers of the request"),
+				bodyField(),
+				parseField("what the answer is read as"),
 				engine.CacheField(),
 			},
-			Output: parsedType,
+			Output: func(n *spec.Node) spec.Type { return parsedType(n.Object) },
 			Needs: func(n *spec.Node) []spec.Need {
 				if o.mockOf(n) != nil {
 					return nil
 				}
-				return []spec.Need{requestNeed(n.Text("method"), n.Expr("http"), n.Place("http"))}
+				return []spec.Need{newRequester(n.Object).need(n.Place("http"))}
 			},
 			Example: `http: https://example.com/search?q=${{ input }}
 timeout: 10s
@@ -52,10 +52,31 @@ timeout: 10s
 		Slot:  true,
 		Fails: engine.HTTP,
 		Build: func(n *spec.Node) engine.Body {
-			r := &requester{mock: o.mockOf(n), url: n.Expr("http"), method: n.Text("method"), headers: n.Entries("headers"), body: n.Expr("body"), parse: n.Text("parse")}
+			r := newRequester(n.Object)
+			r.mock = o.mockOf(n)
 			return engine.Body{Act: r.act, Uses: literalHost(r.url), Reads: r.mock.reads()}
 		},
 	}
+}
+
+func addressField() spec.Field {
+	return spec.Field{Name: "http", Form: spec.Template{Insert: insert, Check: checkAddress}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"}
+}
+
+func methodField() spec.Field {
+	return spec.Field{Name: "method", Form: spec.Word{Of: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}}, Summary: "without it GET, or POST where there is a body"}
+}
+
+func headersField(summary string) spec.Field {
+	return spec.Field{Name: "headers", Form: spec.Map{Of: spec.Template{}, Keys: &spec.Text{Pattern: headerName, Is: "the name of a header"}}, Secrets: true, Summary: summary}
+}
+
+func bodyField() spec.Field {
+	return spec.Field{Name: "body", Form: spec.OneOf{spec.Template{}, spec.Data{}}, Summary: "the body: a text, or data that is sent as JSON"}
+}
+
+func newRequester(o *spec.Object) *requester {
+	return &requester{url: o.Expr("http"), method: o.Text("method"), headers: o.Entries("headers"), body: o.Expr("body"), parse: o.Text("parse")}
 }
 
 // checkAddress finds an address that no request can go to.
@@ -99,7 +120,10 @@ type requester struct {
 	headers []spec.Entry
 	body    *spec.Expr
 	parse   string
+	tool    *tool // that it is; nil for a node
 }
+
+func (r *requester) need(at spec.Pos) spec.Need { return requestNeed(r.method, r.url, at) }
 
 func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 	headers, err := evaluated(c, r.headers)
@@ -115,14 +139,14 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "net", Name: req.URL.Host}}, Content: func() *engine.Content {
 		return contentOf(req, headers)
-	}, Keep: parses(r.parse), Do: func(ctx context.Context) (string, error) {
+	}, Keep: parses(r.parse), Do: bounded(r.tool, func(ctx context.Context) (string, error) {
 		if !c.Bounded() {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, totalTimeout)
 			defer cancel()
 		}
 		return send(req.WithContext(ctx), c)
-	}})
+	})})
 	if err != nil {
 		return nil, err
 	}

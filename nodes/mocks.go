@@ -2,7 +2,9 @@ package nodes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -84,12 +86,17 @@ func MockLocals() []spec.Local {
 }
 
 func mockFields() []spec.Field {
+	call := spec.Record{Fields: []spec.Field{
+		{Name: "tool", Form: spec.Text{}, Required: true, Summary: "its name"},
+		{Name: "args", Form: spec.OneOf{spec.Data{Mapping: true}, spec.Template{}}, Summary: "its arguments; a text is taken for what the model wrote, be it JSON or not"},
+	}}
 	return []spec.Field{
 		{Name: "reply", Form: spec.OneOf{spec.Template{}, spec.List{Of: spec.Template{}, Min: 1}}, Locals: MockLocals(), Summary: "the reply, or one for each call, the last for later ones; without it the prompt is echoed"},
 		{Name: "latency", Form: spec.Duration{}, Summary: "how long a reply takes"},
 		{Name: "jitter", Form: spec.Duration{}, Summary: "up to so much is added to the latency"},
 		{Name: "fail", Form: spec.Whole{}, Summary: "so many attempts of each execution fail first"},
 		{Name: "error", Form: spec.Word{Of: []string{"rate_limit", "timeout", "server", "network", "auth", "bad_request"}}, Default: "server", Summary: "how they fail"},
+		{Name: "tool_calls", Form: spec.List{Of: spec.OneOf{call, spec.List{Of: call, Min: 1}}, Min: 1}, Summary: "what it calls before it replies, turn by turn: one tool, or a list of those called at once"},
 		{Name: "tokens", Form: spec.Record{Fields: []spec.Field{
 			{Name: "in", Form: spec.Whole{}, Summary: "of the question"},
 			{Name: "out", Form: spec.Whole{}, Summary: "of the reply"},
@@ -137,19 +144,72 @@ func (o *options) mock(n *spec.Node, d definition) *Mock {
 	return mockIn(d.at("mock").Record("mock"))
 }
 
-// reads are the expressions of the replies.
+// reads are the expressions of the replies, and of the arguments of what it calls.
 func (m *Mock) reads() []*spec.Expr {
 	if m == nil {
 		return nil
 	}
-	return m.replies
+	reads := slices.Clip(m.replies)
+	for _, turn := range m.calls() {
+		for _, call := range turn {
+			if args := call.Expr("args"); args != nil {
+				reads = append(reads, args)
+			}
+		}
+	}
+	return reads
+}
+
+// calls are the tools that the mock is told to call, turn by turn.
+func (m *Mock) calls() [][]*spec.Object {
+	var turns [][]*spec.Object
+	if m.settings == nil {
+		return nil
+	}
+	for _, turn := range m.settings.List("tool_calls") {
+		several, ok := turn.([]any)
+		if !ok {
+			several = []any{turn}
+		}
+		calls := make([]*spec.Object, len(several))
+		for i, call := range several {
+			calls[i] = call.(*spec.Object)
+		}
+		turns = append(turns, calls)
+	}
+	return turns
+}
+
+// called are the calls of the mock with their arguments.
+func (m *Mock) called(c *engine.Call) ([][]agents.ToolCall, error) {
+	var turns [][]agents.ToolCall
+	for i, turn := range m.calls() {
+		var made []agents.ToolCall
+		for j, one := range turn {
+			call := agents.ToolCall{ID: fmt.Sprintf("call_%d_%d", i+1, j+1), Name: one.Text("tool"), Arguments: json.RawMessage("{}")}
+			if args := one.Expr("args"); args != nil {
+				v, err := c.Eval(args)
+				if err != nil {
+					return nil, err
+				}
+				call.Arguments = json.RawMessage(spec.AsText(v))
+			}
+			made = append(made, call)
+		}
+		turns = append(turns, made)
+	}
+	return turns, nil
 }
 
 // model is the mock for one call.
-func (m *Mock) model(c *engine.Call) *agents.Mock {
+func (m *Mock) model(c *engine.Call) (*agents.Mock, error) {
 	out := &agents.Mock{}
 	if m == nil {
-		return out
+		return out, nil
+	}
+	var err error
+	if out.ToolCalls, err = m.called(c); err != nil {
+		return nil, err
 	}
 	if o := m.settings; o != nil {
 		out.Latency, out.Jitter, out.Fail, out.Error = o.Duration("latency"), o.Duration("jitter"), o.Int("fail"), agents.Kind(o.Text("error"))
@@ -166,7 +226,7 @@ func (m *Mock) model(c *engine.Call) *agents.Mock {
 	if len(m.replies) > 0 {
 		out.Reply = func(q agents.Question) (string, error) { return m.reply(c, q) }
 	}
-	return out
+	return out, nil
 }
 
 func (m *Mock) reply(c *engine.Call, q agents.Question) (string, error) {
@@ -183,7 +243,11 @@ func (m *Mock) reply(c *engine.Call, q agents.Question) (string, error) {
 // asked. It fails in the node's own way unless another is written.
 func (m *Mock) answer(ctx context.Context, c *engine.Call, asked, parse string) (any, error) {
 	q := agents.Question{Messages: []agents.Message{{Text: asked}}, Call: 1 + c.Repeats() + c.Asked(), Attempt: c.Attempt}
-	model := m.model(c)
+	model, err := m.model(c)
+	if err != nil {
+		return nil, err
+	}
+	model.ToolCalls = nil // it is no model
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Do: func(ctx context.Context) (string, error) {
 		answer, err := model.Answer(ctx, q, nil)
 		return answer.Text, err

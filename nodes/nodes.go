@@ -45,6 +45,7 @@ func kinds(o *options) []engine.Kind {
 		flow(),
 		execute(o),
 		request(o),
+		toolKind(o),
 		wait(),
 		fail(),
 	}

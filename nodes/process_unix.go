@@ -5,11 +5,7 @@ package nodes
 import (
 	"os/exec"
 	"syscall"
-	"time"
 )
-
-// grace is how long a command may take to end when it was told to, and its children when it has ended.
-const grace = 500 * time.Millisecond
 
 // asGroup makes a command the head of a process group of its own, which is told to end when its context ends. The
 // functions returned kill the group: kill while the command runs, sweep what is left when it has ended.

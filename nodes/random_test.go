@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/flowrun/flowrun/agents/agentstest"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/nodes"
 )
@@ -31,6 +32,10 @@ import (
 // A thousand random pipelines a property, unless -rapid.checks says otherwise: .ci/run asks for ten thousand. No goroutine
 // outlives a run.
 func TestMain(m *testing.M) {
+	if fault := os.Getenv(agentstest.MCPFault); fault != "" { // this is a server of tools that a test started
+		agentstest.MCP(fault)
+		return
+	}
 	if err := flag.Set("rapid.checks", "1000"); err != nil {
 		panic(err)
 	}

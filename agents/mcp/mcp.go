@@ -32,7 +32,7 @@ const (
 type Tool struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
-	Schema      json.RawMessage `json:"schema"` // of its arguments
+	Schema      json.RawMessage `json:"schema,omitempty"` // of its arguments
 }
 
 // Result is what a tool gave.
