@@ -74,7 +74,7 @@ func (s *streamed) hear(e engine.Event) {
 		if s.from[e.Pos] {
 			s.print(e)
 		}
-	case engine.StepRetried, engine.RunStarted: // another answer follows
+	case engine.StepRetried, engine.RunStarted, engine.ToolCalled: // another answer follows
 		if e.Turn == s.turn {
 			s.end()
 			s.turn = ""

@@ -45,6 +45,7 @@ var grantUsage = map[string]string{
 	"exec": "run commands, all or each `COMMAND` named",
 	"net":  "send requests to hosts, those of the open internet or each `HOST` named",
 	"env":  "read environment variables, all or each `NAME` named",
+	"mcp":  "use servers of tools, all or each `NAME` that the file gives one",
 	"read": "attach files, and include those outside of its folder, all or those at or below each `PATH`",
 }
 
@@ -52,7 +53,7 @@ var grantUsage = map[string]string{
 func grantFlags() []urfave.Flag {
 	const category = "What the pipeline may do besides asking models; by default none of it:"
 	var flags []urfave.Flag
-	for _, sort := range []string{"exec", "net", "env", "read"} {
+	for _, sort := range []string{"exec", "net", "env", "read", "mcp"} {
 		f := grantFlag(sort)
 		f.Category = category
 		flags = append(flags, f)
@@ -67,7 +68,7 @@ func grantFlag(sort string) *urfave.GenericFlag {
 // grants are what the flags allow.
 func grants(c *urfave.Context) engine.Grants {
 	g := engine.Grants{All: c.Bool("allow-all"), By: map[string]engine.Grant{}}
-	for _, sort := range []string{"exec", "net", "env", "read"} {
+	for _, sort := range []string{"exec", "net", "env", "read", "mcp"} {
 		if n, ok := c.Generic("allow-" + sort).(*names); ok {
 			g.By[sort] = engine.Grant{Any: n.any, Names: n.names}
 		}

@@ -118,7 +118,9 @@ func (p *picture) row(n *node, depth int) row {
 	case n.most == 0:
 		const turns = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 		r.mark = string([]rune(turns)[p.now.UnixMilli()/100%10])
-		if r.said = strings.Join(strings.Fields(strings.ToValidUTF8(string(n.said), "")), " "); r.said != "" {
+		if len(n.tools) > 0 {
+			r.detail, r.said = "", "calls "+strings.Join(n.tools, ", ")
+		} else if r.said = strings.Join(strings.Fields(strings.ToValidUTF8(string(n.said), "")), " "); r.said != "" {
 			r.detail = ""
 		} else if n.model != "" {
 			r.detail = n.model

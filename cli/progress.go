@@ -67,6 +67,10 @@ func (p *progress) hear(e engine.Event) {
 		}
 	case engine.RunCompleted:
 		p.total.Add(e.Usage)
+	case engine.ToolReturned:
+		if !hidden {
+			p.returned(e)
+		}
 	case engine.StepCompleted:
 		p.completed(e, n, hidden)
 	case engine.StepFailed:
@@ -121,6 +125,15 @@ func (p *progress) failed(e engine.Event, hidden bool) {
 	default:
 		p.line(e, "fail", label(e), e.Error.Message, red)
 	}
+}
+
+// returned tells of a tool that an agent called.
+func (p *progress) returned(e engine.Event) {
+	detail := e.Tool + " " + took(e.Duration)
+	if e.Error != nil {
+		detail += ": " + e.Error.Message
+	}
+	p.line(e, "tool", label(e), detail, grey)
 }
 
 func (p *progress) summary(e engine.Event) string {

@@ -30,6 +30,7 @@ type node struct {
 	model    string
 	used     engine.Usage // that calls here and below used
 	said     []byte       // the end of what its agent says
+	tools    []string     // that it called and that have not returned
 	attempt  int          // the last that failed
 	again    time.Time    // when the next begins
 
@@ -66,6 +67,13 @@ func (t *tree) hear(e engine.Event) *node {
 	case engine.RunCompleted:
 		for up := n; up != nil; up = up.parent {
 			up.used.Add(e.Usage)
+		}
+	case engine.ToolCalled:
+		n.said = nil
+		n.tools = append(n.tools, e.Tool)
+	case engine.ToolReturned:
+		if i := slices.Index(n.tools, e.Tool); i >= 0 {
+			n.tools = slices.Delete(n.tools, i, i+1)
 		}
 	case engine.StepRetried:
 		n.attempt, n.again = e.Attempt, e.Time.Add(e.Delay)
