@@ -210,3 +210,26 @@ func TestToolsShareSlots(t *testing.T) {
 		}
 	}
 }
+
+// TestToolsAreNotKept holds that nothing below an agent is kept: its pipelines run anew when it does, with other
+// arguments perhaps.
+func TestToolsAreNotKept(t *testing.T) {
+	t.Parallel()
+	j := &journal{Position: &engine.Position{}}
+	src := "tools: {t: {flow: ./other.yaml}}\nchain:\n  - name: a\n    agent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t, args: {input: x}}], reply: done}}\n  - set: prev\n"
+	if _, err := engine.Run(t.Context(), graphOf(t, src), nil, everything, engine.WithTurns(j)); err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for _, line := range j.lines {
+		if strings.Contains(string(line), `"/a/other`) {
+			t.Errorf("kept: %s", line)
+		}
+		if strings.Contains(string(line), `"/a"`) {
+			kept++
+		}
+	}
+	if kept == 0 {
+		t.Error("the agent itself was not kept")
+	}
+}
