@@ -63,8 +63,15 @@ func (c *Call) Repeats() int {
 	return n
 }
 
-// Asked is how often this execution of the node has asked the world so far, earlier attempts counted but no tools.
-func (c *Call) Asked() int { return c.visit.own().asked }
+// Asked is how often this execution of the node has asked the world before, earlier attempts counted but no tools. What
+// is beside belongs to the question that led to it.
+func (c *Call) Asked() int {
+	asked := c.visit.own().asked
+	if c.beside {
+		asked--
+	}
+	return asked
+}
 
 // Bounded tells whether a timeout of the file bounds the attempt.
 func (c *Call) Bounded() bool { return c.visit.vx.timeout > 0 }

@@ -12,7 +12,7 @@ import (
 // Grants are what the user allows a pipeline to reach for. The zero Grants allow nothing.
 type Grants struct {
 	All bool
-	By  map[string]Grant // by exec, net, env, read
+	By  map[string]Grant // by exec, net, env, read, mcp
 }
 
 // Grant allows names of one sort, or all of them.

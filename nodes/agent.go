@@ -73,7 +73,7 @@ prompt: Write about ${{ input ?? "a pond" }}
 			a := newAsker(o, n)
 			label, _ := n.Ref("agent")
 			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: a.ready(),
-				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance, Reads: a.mock.reads()}
+				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance, Reads: a.reads()}
 		},
 	}
 }

@@ -85,6 +85,15 @@ func (a *asker) taskOf(n *spec.Node, d definition) agents.Task {
 	return t
 }
 
+// reads are the expressions of what answers in the place of the model and of tools.
+func (a *asker) reads() []*spec.Expr {
+	reads := a.mock.reads()
+	for _, t := range a.tools {
+		reads = append(reads, t.tool.mock().reads()...)
+	}
+	return reads
+}
+
 // unpriced are the models of which nobody knows what they cost.
 func (a *asker) unpriced() []string {
 	var names []string

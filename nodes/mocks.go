@@ -14,7 +14,7 @@ import (
 )
 
 // Mocks answer in place of what nodes ask of the world: of agents by their name in the header or their node's, of
-// commands and addresses by their node's. While there are mocks no other model is asked.
+// commands and addresses by their node's or their tool's. While there are mocks no other model is asked.
 type Mocks struct {
 	By   map[string]*Mock
 	Live bool // what has no mock may be asked all the same
@@ -115,18 +115,27 @@ func Mockable(p *spec.Pipeline) []string {
 			names = append(names, n.Name)
 		}
 	}
+	for _, e := range p.Header.Entries("tools") {
+		if t, ok := e.Value.(*spec.Object); ok && (t.Has("exec") || t.Has("http")) {
+			names = append(names, e.Name)
+		}
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
 // mockOf is what answers in a node's place; nil where nothing does.
 func (o *options) mockOf(n *spec.Node) *Mock {
+	if n.Kind.Name == agentKind {
+		return o.mockBy(agentNames(n)...)
+	}
+	return o.mockBy(n.Name)
+}
+
+// mockBy is the mock of the first name that has one.
+func (o *options) mockBy(names ...string) *Mock {
 	if o.mocks == nil {
 		return nil
-	}
-	names := []string{n.Name}
-	if n.Kind.Name == agentKind {
-		names = agentNames(n)
 	}
 	for _, name := range names {
 		if m := o.mocks.By[name]; m != nil {
@@ -149,7 +158,7 @@ func (m *Mock) reads() []*spec.Expr {
 	if m == nil {
 		return nil
 	}
-	reads := slices.Clip(m.replies)
+	reads := slices.Clone(m.replies)
 	for _, turn := range m.calls() {
 		for _, call := range turn {
 			if args := call.Expr("args"); args != nil {

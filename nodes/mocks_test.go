@@ -30,10 +30,13 @@ func TestMocks(t *testing.T) {
 		"a command that fails":         {"name: p\nexec: [rm]\ncatch: {set: 'error.kind + error.message'}", `p: {message: no such file}`, `"execno such file"`},
 		"an address":                   {"name: p\nhttp: 'https://example.com/${{ input }}'\nbody: {a: 1}\nparse: json", `p: '["${{ prompt }}"]'`, `["POST https://example.com/in"]`},
 		"an address that is slow":      {"name: p\nhttp: 'https://example.com/'\ncatch: {set: error.kind}", `p: {error: timeout}`, `"timeout"`},
-		"no mock":                      {"agents: {a: {model: openai/gpt-x}}\nagent: a\ncatch: {set: 1}", "{}", "p.yaml:2:1: p: a mock is missing: no model is asked, and there is none for a"},
-		"no name for one":              {"chain: [{agent: {model: openai/gpt-x}, on_error: continue}]", "{}", "p.yaml:1:9: /chain[0]: a mock is missing: no model is asked, and the agent has no name by which it could have one"},
-		"no mock for a command":        {"name: p\nexec: [rm]", "{}", "the pipeline needs what was not allowed:\n  --allow-exec=rm  (p.yaml:2:7)\n      rm"},
-		"a reply that fails":           {"name: p\nagent: {model: openai/gpt-x}", "p: '${{ input.x }}'", "m.mocks.yaml:3:11: p: found a text where an object is needed"},
+		"a command that is a tool": {"tools: {t: {exec: [rm, '${{ params.a }}'], params: {a: string}}}\nname: p\nagent: {model: mock, tools: [t]}",
+			`p: {tool_calls: [{tool: t, args: {a: x}}], reply: r}` + "\n  t: '${{ prompt }}'", `"r"`},
+		"an address that is a tool": {"tools: {t: {http: 'https://example.com/'}}\ntool: t", "t: '${{ prompt }}'", `"GET https://example.com/"`},
+		"no mock":                   {"agents: {a: {model: openai/gpt-x}}\nagent: a\ncatch: {set: 1}", "{}", "p.yaml:2:1: p: a mock is missing: no model is asked, and there is none for a"},
+		"no name for one":           {"chain: [{agent: {model: openai/gpt-x}, on_error: continue}]", "{}", "p.yaml:1:9: /chain[0]: a mock is missing: no model is asked, and the agent has no name by which it could have one"},
+		"no mock for a command":     {"name: p\nexec: [rm]", "{}", "the pipeline needs what was not allowed:\n  --allow-exec=rm  (p.yaml:2:7)\n      rm"},
+		"a reply that fails":        {"name: p\nagent: {model: openai/gpt-x}", "p: '${{ input.x }}'", "m.mocks.yaml:3:11: p: found a text where an object is needed"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

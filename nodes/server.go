@@ -327,7 +327,7 @@ func (p *process) why(message string, c *engine.Call) string {
 func (t *tool) listed(ctx context.Context, c *engine.Call, part string) (tools []mcp.Tool, err error) {
 	for _, again := range []bool{false, true} {
 		if tools, err = t.server.tools(ctx, c, again); err != nil {
-			return nil, ofKind(engine.Tool, err)
+			return nil, t.failed(err)
 		}
 		if part == "" {
 			break

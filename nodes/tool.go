@@ -76,7 +76,7 @@ args: {name: "${{ input ?? \"you\" }}"}
 		Build: func(n *spec.Node) engine.Body {
 			t, _ := of(n)
 			args := n.Expr("args")
-			return engine.Body{Uses: t.word, Act: func(ctx context.Context, c *engine.Call) (any, error) {
+			return engine.Body{Uses: t.word, Reads: t.tool.mock().reads(), Act: func(ctx context.Context, c *engine.Call) (any, error) {
 				return t.act(ctx, c, args)
 			}}
 		},

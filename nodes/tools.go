@@ -120,10 +120,10 @@ func newTool(o *options, name string, entry *spec.Object) *tool {
 	switch {
 	case entry.Has("exec"):
 		t.command = newCommand(o.commands, entry)
-		t.command.tool = t
+		t.command.tool, t.command.mock = t, o.mockBy(name)
 	case entry.Has("http"):
 		t.request = newRequester(entry)
-		t.request.tool = t
+		t.request.tool, t.request.mock = t, o.mockBy(name)
 	case entry.Has("flow"):
 		t.flow, t.timeout = entry.Included("flow"), 0
 		t.arguments = pipelineArguments(t.flow)
@@ -139,6 +139,8 @@ func newTool(o *options, name string, entry *spec.Object) *tool {
 
 func (t *tool) needs() []spec.Need {
 	switch {
+	case t.mock() != nil:
+		return nil
 	case t.command != nil:
 		return []spec.Need{t.command.need(t.entry.Place("exec"))}
 	case t.request != nil:
@@ -147,6 +149,17 @@ func (t *tool) needs() []spec.Need {
 		return t.server.needs(t.entry.Place("mcp"))
 	}
 	return t.flow.Needs()
+}
+
+// mock is what answers in the tool's place; nil where nothing does.
+func (t *tool) mock() *Mock {
+	switch {
+	case t.command != nil:
+		return t.command.mock
+	case t.request != nil:
+		return t.request.mock
+	}
+	return nil
 }
 
 // output is the type of what the tool gives.
@@ -165,13 +178,13 @@ func (t *tool) call(ctx context.Context, c *engine.Call, part string, nth int, a
 	switch {
 	case t.command != nil:
 		v, err := t.command.act(ctx, c.With(engine.Local{Name: "params", Value: args}))
-		return v, ofKind(engine.Exec, err)
+		return v, t.failed(err)
 	case t.request != nil:
 		v, err := t.request.act(ctx, c.With(engine.Local{Name: "params", Value: args}))
-		return v, ofKind(engine.HTTP, err)
+		return v, t.failed(err)
 	case t.server != nil:
 		v, err := t.server.call(ctx, c, part, args)
-		return v, ofKind(engine.Tool, err)
+		return v, t.failed(err)
 	}
 	params := make(map[string]any, len(args))
 	for name, v := range args {
@@ -184,7 +197,8 @@ func (t *tool) call(ctx context.Context, c *engine.Call, part string, nth int, a
 	})(ctx)
 }
 
-// bounded does a part of a tool's work in the tool's time; what is no tool's is not bounded.
+// bounded does a part of a tool's work in the tool's time, with errors of the tool's kind, which recordings keep. What
+// is no tool's is as it was.
 func bounded[T any](t *tool, do func(context.Context) (T, error)) func(context.Context) (T, error) {
 	if t == nil || t.timeout == 0 {
 		return do
@@ -197,16 +211,23 @@ func bounded[T any](t *tool, do func(context.Context) (T, error)) func(context.C
 		if err != nil && context.Cause(ctx) == error(late) {
 			err = late
 		}
-		return v, err
+		return v, t.failed(err)
 	}
 }
 
-// ofKind is an error as one of a kind, where it says none itself.
-func ofKind(kind engine.ErrorKind, err error) error {
+// failed is an error as one of the tool's kind, where it says none itself.
+func (t *tool) failed(err error) error {
 	var already *engine.Error
 	var failed *spec.EvalError
 	if err == nil || errors.As(err, &already) || errors.As(err, &failed) {
 		return err
+	}
+	kind := engine.Tool
+	switch {
+	case t.command != nil:
+		kind = engine.Exec
+	case t.request != nil:
+		kind = engine.HTTP
 	}
 	return engine.Errorf(kind, "%w", err)
 }
