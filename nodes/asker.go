@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
@@ -14,7 +15,7 @@ import (
 // asker asks models for one node.
 type asker struct {
 	models    []candidate // that may answer, in order
-	missing   error       // why one of them cannot be asked
+	missing   error       // why some of them cannot be asked
 	prompt    *spec.Expr
 	system    *spec.Expr
 	attach    attaching
@@ -34,7 +35,11 @@ func newAsker(o *options, n *spec.Node) *asker {
 	}
 	for _, ref := range o.models(n, d) {
 		c, err := o.open(ref)
-		a.models, a.missing = append(a.models, c), cmp.Or(a.missing, err)
+		a.models = append(a.models, c)
+		if err != nil && a.missing != nil {
+			err = fmt.Errorf("%w; %w", a.missing, err)
+		}
+		a.missing = cmp.Or(err, a.missing)
 		if rate := engine.RateIn(ref.entry); rate != (engine.Rate{}) {
 			if a.rates == nil {
 				a.rates = map[string]engine.Rate{}

@@ -332,3 +332,13 @@ func TestFallback(t *testing.T) {
 		})
 	}
 }
+
+// All keys that are missing are told at once, those of models to fall back to as well.
+func TestKeysOfFallbacks(t *testing.T) {
+	none := nodes.WithAgents(agents.NewSet(agents.WithEnv(func(string) (string, bool) { return "", false })))
+	err := engine.Check(graphOf(t, "agent: {model: openai/a, fallback: [anthropic/b, groq/c]}", none), nil)
+	want := "p.yaml:1:1: openai needs a key: set OPENAI_API_KEY; anthropic needs a key: set ANTHROPIC_API_KEY; groq needs a key: set GROQ_API_KEY"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
