@@ -43,7 +43,7 @@ func agent(o *options) engine.Kind {
 				d := defined(n)
 				needs := attachingOf(n, d).needs()
 				for _, t := range d.tools(o) {
-					needs = append(needs, t.tool.needs()...)
+					needs = append(needs, t.needs()...)
 				}
 				for _, m := range o.models(n, d) {
 					if m.baseURL != "" {

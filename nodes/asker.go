@@ -94,7 +94,7 @@ func (a *asker) taskOf(n *spec.Node, d definition) agents.Task {
 func (a *asker) reads() []*spec.Expr {
 	reads := a.mock.reads()
 	for _, t := range a.tools {
-		reads = append(reads, t.tool.mock().reads()...)
+		reads = append(reads, t.tool.reads()...)
 	}
 	return reads
 }

@@ -1,20 +1,25 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/agents/mcp"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
 )
 
 // Mocks answer in place of what nodes ask of the world: of agents by their name in the header or their node's, of
-// commands and addresses by their node's or their tool's. While there are mocks no other model is asked.
+// commands and addresses by their node's or their tool's, of servers by their tool's (files) or one of its tools'
+// (files.read_file). While there are mocks no other model is asked; a server that has some is not started.
 type Mocks struct {
 	By   map[string]*Mock
 	Live bool // what has no mock may be asked all the same
@@ -107,21 +112,26 @@ func mockFields() []spec.Field {
 // AgentForm is the settings of an agent as a node writes them.
 func AgentForm(opts ...Option) spec.Form { return settings(newOptions(opts), useField()) }
 
-// Mockable are the names that mocks may have in a file, sorted.
-func Mockable(p *spec.Pipeline) []string {
-	names := Agents(p)
+// Mockable are the names that mocks may have in a file, and those of servers, whose tools may have some too: NAME.TOOL.
+// Both are sorted.
+func Mockable(p *spec.Pipeline) (names, servers []string) {
+	names = Agents(p)
 	for _, n := range p.Nodes() {
 		if asks := n.Kind.Name == "exec" || n.Kind.Name == "http"; asks && n.Name != "" {
 			names = append(names, n.Name)
 		}
 	}
 	for _, e := range p.Header.Entries("tools") {
-		if t, ok := e.Value.(*spec.Object); ok && (t.Has("exec") || t.Has("http")) {
+		switch t, ok := e.Value.(*spec.Object); {
+		case ok && (t.Has("exec") || t.Has("http")):
 			names = append(names, e.Name)
+		case ok && t.Has("mcp"):
+			names, servers = append(names, e.Name), append(servers, e.Name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	slices.Sort(servers)
+	return slices.Compact(names), servers
 }
 
 // mockOf is what answers in a node's place; nil where nothing does.
@@ -143,6 +153,80 @@ func (o *options) mockBy(names ...string) *Mock {
 		}
 	}
 	return nil
+}
+
+// serverMocks answer in place of a server.
+type serverMocks struct {
+	name  string
+	whole *Mock            // for tools without one of their own
+	by    map[string]*Mock // by the name that the server gives a tool
+	live  bool             // the server may be asked all the same
+}
+
+// mocksOfServer are those of a server; nil where it has none.
+func (o *options) mocksOfServer(name string) *serverMocks {
+	if o.mocks == nil {
+		return nil
+	}
+	m := &serverMocks{name: name, whole: o.mockBy(name), by: map[string]*Mock{}}
+	for word, mock := range o.mocks.By {
+		if part, ok := strings.CutPrefix(word, name+"."); ok && mock != nil {
+			m.by[part] = mock
+		}
+	}
+	if m.whole == nil && len(m.by) == 0 {
+		return nil
+	}
+	m.live = o.mocks.Live && m.whole == nil
+	return m
+}
+
+// of is the mock of one of the server's tools; nil where there is none.
+func (m *serverMocks) of(part string) *Mock {
+	if m == nil {
+		return nil
+	}
+	return cmp.Or(m.by[part], m.whole)
+}
+
+// alone tells whether the server is not there: it is not started, and not asked.
+func (m *serverMocks) alone() bool { return m != nil && !m.live }
+
+// reads are the expressions of the mocks.
+func (m *serverMocks) reads() []*spec.Expr {
+	if m == nil {
+		return nil
+	}
+	reads := m.whole.reads()
+	for _, part := range slices.Sorted(maps.Keys(m.by)) {
+		reads = append(reads, m.by[part].reads()...)
+	}
+	return reads
+}
+
+// tools are those that a server which is not there is taken to have: the one of a name, or those with mocks and those
+// that are called. They take anything.
+func (m *serverMocks) tools(part string, called []string) []mcp.Tool {
+	parts := []string{part}
+	if part == "" {
+		parts = slices.Collect(maps.Keys(m.by))
+		for _, word := range called {
+			if part, ok := strings.CutPrefix(word, m.name+"."); ok {
+				parts = append(parts, part)
+			}
+		}
+		slices.Sort(parts)
+	}
+	var tools []mcp.Tool
+	for _, part := range slices.Compact(parts) {
+		tools = append(tools, mcp.Tool{Name: part, Schema: json.RawMessage(`{"type":"object"}`)})
+	}
+	return tools
+}
+
+// refused is the error of calling a tool that has no mock.
+func (m *serverMocks) refused(part string) error {
+	return engine.Errorf(engine.Permission, "%w: the server %s is not started, and there is none for %s.%s", ErrUnmocked, m.name, m.name, part)
 }
 
 // mock is what the model mock answers for an agent; nil where nothing is written.
@@ -187,6 +271,20 @@ func (m *Mock) calls() [][]*spec.Object {
 		turns = append(turns, calls)
 	}
 	return turns
+}
+
+// callees are the tools that the mock is told to call.
+func (m *Mock) callees() []string {
+	if m == nil {
+		return nil
+	}
+	var names []string
+	for _, turn := range m.calls() {
+		for _, call := range turn {
+			names = append(names, call.Text("tool"))
+		}
+	}
+	return names
 }
 
 // called are the calls of the mock with their arguments.
@@ -239,35 +337,68 @@ func (m *Mock) model(c *engine.Call) (*agents.Mock, error) {
 }
 
 func (m *Mock) reply(c *engine.Call, q agents.Question) (string, error) {
-	x := m.replies[min(q.Call, len(m.replies))-1]
-	v, err := c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)},
-		engine.Local{Name: "attached", Value: names(q.Messages[0].Attachments)})
+	v, err := m.value(c, q)
 	if err != nil {
 		return "", err
 	}
 	return spec.AsText(v), nil
 }
 
+// value is what the reply gives.
+func (m *Mock) value(c *engine.Call, q agents.Question) (any, error) {
+	x := m.replies[min(q.Call, len(m.replies))-1]
+	return c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)},
+		engine.Local{Name: "attached", Value: names(q.Messages[0].Attachments)})
+}
+
 // answer is the output of a command or an address in whose place the mock answers; asked is what it would have been
-// asked. It fails in the node's own way unless another is written.
+// asked.
 func (m *Mock) answer(ctx context.Context, c *engine.Call, asked, parse string) (any, error) {
-	q := agents.Question{Messages: []agents.Message{{Text: asked}}, Call: 1 + c.Repeats() + c.Asked(), Attempt: c.Attempt}
-	model, err := m.model(c)
+	out, _, err := m.instead(ctx, c, asked)
 	if err != nil {
 		return nil, err
 	}
+	return parsed(out, parse)
+}
+
+// result is what a server's tool gives in whose place the mock answers: a list or an object as it is, all else as text.
+func (m *Mock) result(ctx context.Context, c *engine.Call, args map[string]any) (any, error) {
+	out, value, err := m.instead(ctx, c, spec.AsJSON(args))
+	switch value.(type) {
+	case map[string]any, []any:
+		return value, err
+	}
+	return out, err
+}
+
+// instead asks the mock in place of what is no model, and gives its reply with the value behind it, if there is one. It
+// fails in the node's own way unless another is written.
+func (m *Mock) instead(ctx context.Context, c *engine.Call, asked string) (out string, value any, err error) {
+	q := agents.Question{Messages: []agents.Message{{Text: asked}}, Call: 1 + c.Repeats() + c.Asked(), Attempt: c.Attempt}
+	model, err := m.model(c)
+	if err != nil {
+		return "", nil, err
+	}
 	model.ToolCalls = nil // it is no model
-	out, err := engine.Ask(ctx, c, engine.Request[string]{Do: func(ctx context.Context) (string, error) {
+	if model.Reply != nil {
+		model.Reply = func(q agents.Question) (string, error) {
+			if value, err = m.value(c, q); err != nil {
+				return "", err
+			}
+			return spec.AsText(value), nil
+		}
+	}
+	out, err = engine.Ask(ctx, c, engine.Request[string]{Do: func(ctx context.Context) (string, error) {
 		answer, err := model.Answer(ctx, q, nil)
 		return answer.Text, err
 	}})
 	if e, ok := errors.AsType[*agents.Error](err); ok && model.Error == "" {
-		return nil, errors.New(e.Message)
+		return "", nil, errors.New(e.Message)
 	}
 	if err != nil {
-		return nil, failed(err)
+		return "", nil, failed(err)
 	}
-	return parsed(out, parse)
+	return out, value, nil
 }
 
 // ErrUnmocked is the cause of the error where a model would have been asked beside the mocks.

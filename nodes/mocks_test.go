@@ -14,6 +14,7 @@ import (
 
 // Mocks answer in place of models, commands and addresses, wherever in the file and in those that it includes.
 func TestMocks(t *testing.T) {
+	const server = "tools: {s: {mcp: {command: [no-such-server]}}}\n"
 	tests := map[string]struct{ src, mocks, want string }{
 		"an agent of the header": {"agents: {a: {model: openai/gpt-x}}\nagent: a", "a: yes", `"yes"`},
 		"by the name of its node first": {"agents: {a: {model: openai/gpt-x}}\nchain: [{name: n, agent: a}, {agent: a, prompt: 'x${{ prev }}'}]",
@@ -33,10 +34,19 @@ func TestMocks(t *testing.T) {
 		"a command that is a tool": {"tools: {t: {exec: [rm, '${{ params.a }}'], params: {a: string}}}\nname: p\nagent: {model: mock, tools: [t]}",
 			`p: {tool_calls: [{tool: t, args: {a: x}}], reply: r}` + "\n  t: '${{ prompt }}'", `"r"`},
 		"an address that is a tool": {"tools: {t: {http: 'https://example.com/'}}\ntool: t", "t: '${{ prompt }}'", `"GET https://example.com/"`},
-		"no mock":                   {"agents: {a: {model: openai/gpt-x}}\nagent: a\ncatch: {set: 1}", "{}", "p.yaml:2:1: p: a mock is missing: no model is asked, and there is none for a"},
-		"no name for one":           {"chain: [{agent: {model: openai/gpt-x}, on_error: continue}]", "{}", "p.yaml:1:9: /chain[0]: a mock is missing: no model is asked, and the agent has no name by which it could have one"},
-		"no mock for a command":     {"name: p\nexec: [rm]", "{}", "the pipeline needs what was not allowed:\n  --allow-exec=rm  (p.yaml:2:7)\n      rm"},
-		"a reply that fails":        {"name: p\nagent: {model: openai/gpt-x}", "p: '${{ input.x }}'", "m.mocks.yaml:3:11: p: found a text where an object is needed"},
+		"a server's tool":           {server + "tool: s.read\nargs: {path: a}", "s.read: '${{ prompt }}'", `"{\"path\":\"a\"}"`},
+		"data of a server's tool":   {server + "chain: [{tool: s.size, args: {path: a}}, {set: prev.bytes + 1}]", "s.size: '${{ {bytes: 41} }}'", `42`},
+		"a whole server":            {server + "chain: [{tool: s.a}, {tool: s.b, args: {prev: '${{ prev }}'}}]", "{s: '${{ prompt }}', s.a: first}", `"{\"prev\":\"first\"}"`},
+		"a server that fails":       {server + "tool: s.read\ncatch: {set: 'error.kind + error.message'}", "s: {message: disk full}", `"tooldisk full"`},
+		"a server for an agent": {server + "name: p\nchain: [{name: n, agent: {model: mock, tools: [s]}}]",
+			`n: {tool_calls: [[{tool: s.read, args: {path: a}}, {tool: s.list}]], reply: '${{ prompt }}'}` + "\n  s.list: [a]\n  s: text", `"in"`},
+		"no mock for a server's tool": {server + "name: p\nagent: {model: mock, tools: [s]}\ncatch: {set: 1}", "p: {tool_calls: [{tool: s.write}]}\n  s.read: x",
+			"p.yaml:3:1: p: a mock is missing: the server s is not started, and there is none for s.write"},
+		"no mock for a server":  {server + "name: p\ntool: s.read", "{}", "the pipeline needs what was not allowed:\n  --allow-mcp=s  (p.yaml:1:18)\n      no-such-server"},
+		"no mock":               {"agents: {a: {model: openai/gpt-x}}\nagent: a\ncatch: {set: 1}", "{}", "p.yaml:2:1: p: a mock is missing: no model is asked, and there is none for a"},
+		"no name for one":       {"chain: [{agent: {model: openai/gpt-x}, on_error: continue}]", "{}", "p.yaml:1:9: /chain[0]: a mock is missing: no model is asked, and the agent has no name by which it could have one"},
+		"no mock for a command": {"name: p\nexec: [rm]", "{}", "the pipeline needs what was not allowed:\n  --allow-exec=rm  (p.yaml:2:7)\n      rm"},
+		"a reply that fails":    {"name: p\nagent: {model: openai/gpt-x}", "p: '${{ input.x }}'", "m.mocks.yaml:3:11: p: found a text where an object is needed"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +86,7 @@ func TestMocks(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("\n got %s\nwant %s", got, tt.want)
 			}
-			if missing := errors.Is(err, nodes.ErrUnmocked); missing != (name == "no mock" || name == "no name for one") {
+			if missing := errors.Is(err, nodes.ErrUnmocked); missing != strings.Contains(tt.want, "a mock is missing") {
 				t.Errorf("the error is that of a missing mock: %t", missing)
 			}
 		})

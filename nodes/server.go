@@ -21,6 +21,7 @@ import (
 // serverForm is a server of tools as a file describes it.
 type serverForm struct {
 	tool        *tool
+	mocks       *serverMocks // answer in its place, if there are some
 	commands    *Commands
 	command     []*spec.Expr
 	environment []spec.Entry
@@ -127,6 +128,12 @@ func (f *serverForm) tools(ctx context.Context, c *engine.Call, again bool) ([]m
 
 // call calls one of the server's tools.
 func (f *serverForm) call(ctx context.Context, c *engine.Call, name string, args map[string]any) (any, error) {
+	if mock := f.mocks.of(name); mock != nil {
+		return mock.result(ctx, c, args)
+	}
+	if f.mocks.alone() {
+		return nil, f.mocks.refused(name)
+	}
 	s, err := f.known(c)
 	if err != nil {
 		return nil, err
@@ -323,8 +330,11 @@ func (p *process) why(message string, c *engine.Call) string {
 	return message
 }
 
-// listed are the server's tools, or the one of a name.
-func (t *tool) listed(ctx context.Context, c *engine.Call, part string) (tools []mcp.Tool, err error) {
+// listed are the server's tools, or the one of a name; called are those that a mock in the agent's place will call.
+func (t *tool) listed(ctx context.Context, c *engine.Call, part string, called ...string) (tools []mcp.Tool, err error) {
+	if t.server.mocks.alone() {
+		return t.server.mocks.tools(part, called), nil
+	}
 	for _, again := range []bool{false, true} {
 		if tools, err = t.server.tools(ctx, c, again); err != nil {
 			return nil, t.failed(err)

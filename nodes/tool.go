@@ -54,7 +54,7 @@ func toolKind(o *options) engine.Kind {
 			},
 			Needs: func(n *spec.Node) []spec.Need {
 				if t, ok := of(n); ok {
-					return t.tool.needs()
+					return t.needs()
 				}
 				return nil
 			},
@@ -76,7 +76,7 @@ args: {name: "${{ input ?? \"you\" }}"}
 		Build: func(n *spec.Node) engine.Body {
 			t, _ := of(n)
 			args := n.Expr("args")
-			return engine.Body{Uses: t.word, Reads: t.tool.mock().reads(), Act: func(ctx context.Context, c *engine.Call) (any, error) {
+			return engine.Body{Uses: t.word, Reads: t.tool.reads(), Act: func(ctx context.Context, c *engine.Call) (any, error) {
 				return t.act(ctx, c, args)
 			}}
 		},

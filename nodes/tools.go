@@ -116,6 +116,7 @@ func newTool(o *options, name string, entry *spec.Object) *tool {
 	t := &tool{name: name, description: entry.Text("description"), timeout: toolTime, entry: entry}
 	if t.arguments = newArguments(entry.Entries("params")); entry.Has("mcp") {
 		t.arguments, t.server = nil, newServerForm(o.commands, t, entry.Record("mcp"))
+		t.server.mocks = o.mocksOfServer(name)
 	}
 	switch {
 	case entry.Has("exec"):
@@ -137,27 +138,31 @@ func newTool(o *options, name string, entry *spec.Object) *tool {
 	return t
 }
 
-func (t *tool) needs() []spec.Need {
+// needs are those of calling the tool.
+func (n named) needs() []spec.Need {
+	t := n.tool
 	switch {
-	case t.mock() != nil:
-		return nil
-	case t.command != nil:
+	case t.command != nil && t.command.mock == nil:
 		return []spec.Need{t.command.need(t.entry.Place("exec"))}
-	case t.request != nil:
+	case t.request != nil && t.request.mock == nil:
 		return []spec.Need{t.request.need(t.entry.Place("http"))}
-	case t.server != nil:
+	case t.server != nil && t.server.mocks.of(n.part) == nil && !t.server.mocks.alone():
 		return t.server.needs(t.entry.Place("mcp"))
+	case t.flow != nil:
+		return t.flow.Needs()
 	}
-	return t.flow.Needs()
+	return nil
 }
 
-// mock is what answers in the tool's place; nil where nothing does.
-func (t *tool) mock() *Mock {
+// reads are the expressions of what answers in the tool's place.
+func (t *tool) reads() []*spec.Expr {
 	switch {
 	case t.command != nil:
-		return t.command.mock
+		return t.command.mock.reads()
 	case t.request != nil:
-		return t.request.mock
+		return t.request.mock.reads()
+	case t.server != nil:
+		return t.server.mocks.reads()
 	}
 	return nil
 }
@@ -359,8 +364,9 @@ type offered struct {
 // maxOffered bounds the tools that an agent gets by naming a whole server.
 const maxOffered = 128
 
-// offers are the tools that some names stand for, each once, in their order.
-func offers(ctx context.Context, c *engine.Call, all []named) ([]offered, error) {
+// offers are the tools that some names stand for, each once, in their order; called are those that a mock in the agent's
+// place will call.
+func offers(ctx context.Context, c *engine.Call, all []named, called []string) ([]offered, error) {
 	var out []offered
 	seen := map[string]bool{}
 	add := func(o offered) {
@@ -375,7 +381,7 @@ func offers(ctx context.Context, c *engine.Call, all []named) ([]offered, error)
 			add(offered{agents.Tool{Name: t.name, Description: t.description, Schema: t.arguments}, n})
 			continue
 		}
-		listed, err := t.listed(ctx, c, n.part)
+		listed, err := t.listed(ctx, c, n.part, called...)
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (a *asker) equip(ctx context.Context, c *engine.Call, t *agents.Task) error
 	if len(a.tools) == 0 {
 		return nil
 	}
-	all, err := offers(ctx, c, a.tools)
+	all, err := offers(ctx, c, a.tools, a.mock.callees())
 	if err != nil {
 		return err
 	}

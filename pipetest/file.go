@@ -28,7 +28,7 @@ func Sheet() spec.Sheet {
 		Of:     "pipeline",
 		Fields: []spec.Field{
 			{Name: "pipeline", Form: spec.Text{}, Summary: "the pipeline's file, relative to this one; without it the one of the same name beside it"},
-			{Name: "mocks", Form: spec.Map{Of: nodes.MockForm()}, Locals: nodes.MockLocals(), Summary: "what is answered in every case in place of models, commands and addresses, by the name of an agent or a node"},
+			{Name: "mocks", Form: spec.Map{Of: nodes.MockForm()}, Locals: nodes.MockLocals(), Summary: "what is answered in every case in place of models, commands, addresses and servers, by the name of an agent, a node or a tool, NAME.TOOL for one of a server's"},
 			{Name: "cases", Form: spec.OneOf{spec.List{Of: aCase}, spec.Map{Of: aCase}}, Required: true, Summary: "the cases: a list, or a mapping by name"},
 		},
 		Check: check,
@@ -149,11 +149,13 @@ func check(o *spec.Object, p *spec.Pipeline, problem func(at spec.Pos, hint, mes
 	if len(cases) == 0 {
 		problem(o.Place("cases"), "add one: cases: [{name: ..., input: ...}]", "the file has no cases")
 	}
-	known := slices.Clip(mockable(p))
+	known, servers := mockable(p)
+	known = slices.Clip(known)
 	mocks := func(at *spec.Object, names []string) {
 		for _, e := range at.Entries("mocks") {
-			if !slices.Contains(names, e.Name) {
-				problem(e.Pos, hintOf(names), fmt.Sprintf("mocks: the pipeline has no agent, command or request called %q%s", e.Name, spec.DidYouMean(e.Name, names)))
+			server, part, _ := strings.Cut(e.Name, ".")
+			if !slices.Contains(names, e.Name) && (part == "" || !slices.Contains(servers, server)) {
+				problem(e.Pos, hintOf(names), fmt.Sprintf("mocks: the pipeline has no agent, command, request or server called %q%s", e.Name, spec.DidYouMean(e.Name, names)))
 			}
 		}
 	}
@@ -203,14 +205,14 @@ func hintOf(names []string) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
-// mockable are the names that mocks may have in a pipeline and those that it includes.
-func mockable(p *spec.Pipeline) []string {
-	var names []string
+// mockable are the names that mocks may have in a pipeline and those that it includes, and those of servers.
+func mockable(p *spec.Pipeline) (names, servers []string) {
 	for _, p := range nodes.Language().Compile(p).Pipelines() {
-		names = append(names, nodes.Mockable(p)...)
+		n, s := nodes.Mockable(p)
+		names, servers = append(names, n...), append(servers, s...)
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.Compact(names), servers
 }
 
 // expectations are those of a case, each an expression or a mapping.
