@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -44,7 +45,7 @@ func atRoot(t *testing.T) {
 var runLine = regexp.MustCompile(`(?m)\A# yaml-language-server: \$schema=\.\./schema\.json\n# .+\n# Run it: flowrun (run examples/\S+\.yaml.*)\n`)
 
 // TestExamples runs each example as its comment says and holds what it prints against testdata. UPDATE=1 writes that
-// anew.
+// anew. Those that ask servers, pages or repositories are answered from what was recorded once.
 func TestExamples(t *testing.T) {
 	atRoot(t)
 	for _, name := range examples.Names() {
@@ -68,6 +69,9 @@ func TestExamples(t *testing.T) {
 			if runtime.GOOS == "windows" && strings.Contains(string(src), "exec:") {
 				t.Skip("it runs commands of Unix")
 			}
+			if recording := "examples/testdata/" + name + ".recording.yaml"; exists(recording) {
+				args = append(args, "--replay", recording)
+			}
 			stdout, stderr, code := flowrun(append(args, "--quiet")...)
 			if code != 0 || stderr != "" {
 				t.Fatalf("it gives %d:\n%s", code, stderr)
@@ -75,6 +79,11 @@ func TestExamples(t *testing.T) {
 			golden(t, name, stdout)
 		})
 	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // words splits a command line; a word with spaces stands in double quotes.
@@ -105,12 +114,12 @@ func golden(t *testing.T, name, got string) {
 
 // TestGoldens finds what was left behind by an example that is gone.
 func TestGoldens(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.golden")
+	files, err := filepath.Glob("testdata/*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if name := strings.TrimSuffix(filepath.Base(f), ".golden"); !slices.Contains(examples.Names(), name) {
+		if name, _, _ := strings.Cut(filepath.Base(f), "."); !slices.Contains(examples.Names(), name) {
 			t.Errorf("%s belongs to no example", f)
 		}
 	}
@@ -274,5 +283,58 @@ func TestTriage(t *testing.T) {
 		if got, stderr, _ := flowrun("run", "triage.yaml", "--quiet", "--input", message); got != want {
 			t.Errorf("%s: got %q, not %q\n%s", message, got, want, stderr)
 		}
+	}
+}
+
+// TestCodeReview reviews what changed in a repository.
+func TestCodeReview(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip(err)
+	}
+	src, err := examples.Source("code-review")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("FLOWRUN_STATE", t.TempDir())
+	t.Chdir(t.TempDir())
+	git := func(args ...string) {
+		t.Helper()
+		named := []string{"-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"}
+		if out, err := exec.Command("git", append(named, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git("init", "-q")
+	write("sum.go", "package sum\n")
+	write("review.yaml", string(src))
+	git("add", ".")
+	git("commit", "-qm", "first")
+	write("sum.go", "package sum\n\n// TODO: numbers below zero\n")
+	git("commit", "-qam", "second")
+	stdout, stderr, code := flowrun("run", "review.yaml", "--allow-exec=git", "--events", "events.jsonl", "--quiet")
+	want := `"letter": "Thank you! Please look at: left to do: // TODO: numbers below zero; no test shows that it works"`
+	if code != 0 || !strings.Contains(stdout, want) {
+		t.Errorf("it gives %d:\n%s%s", code, stdout, stderr)
+	}
+	events, err := os.ReadFile("events.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"tool":"file","call_id":"call_1_1","output":"package sum\n\n// TODO: numbers below zero"`; !strings.Contains(string(events), want) {
+		t.Errorf("the file was not looked into:\n%s", events)
+	}
+	for since, want := range map[string]string{"HEAD": "nothing changed since HEAD", "--output=out.txt": "exit status 128"} {
+		if _, stderr, code := flowrun("run", "review.yaml", "--allow-exec=git", "--param", "since="+since, "--quiet"); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("since %s gives %d: %s", since, code, stderr)
+		}
+	}
+	if exists("out.txt") {
+		t.Error("a param was taken for an option")
 	}
 }
