@@ -82,7 +82,7 @@ var problems = map[string]struct {
 	"a default of another type":        {src: "params: {n: {type: integer, default: x}}\nset: 1", want: `1:10: the default of n does not fit its own type: default must be integer, not string`, loose: true},
 	"a keyword that JSON Schema lacks": {src: "input: {type: object, propertes: {}}\nset: 1", want: `1:23: "propertes" is no keyword of JSON Schema, did you mean "properties"?`, loose: true},
 	"a type that does not exist":       {src: "input: {score: int}\nset: 1", want: `1:16: a schema cannot be the text "int"`, loose: true},
-	"params in the wrong place":        {src: "flow: x.yaml\nwith: [1]", want: "1:7: including \"x.yaml\": no such file or directory\n2:7: with must be data whose texts may hold ${{ }}, not a list", loose: true},
+	"params in the wrong place":        {src: "flow: x.yaml\nwith: [1]", want: "1:7: including \"x.yaml\": no such file or directory\n2:7: with must be a mapping whose texts may hold ${{ }}, not a list", loose: true},
 	"empty command":                    {src: "exec: []", want: `1:7: exec must have at least 1 entries`},
 	"method":                           {src: "http: https://a.b/\nmethod: GTE", want: `2:9: method must be GET, HEAD, POST, PUT, PATCH or DELETE, not "GTE", did you mean "GET"?`},
 	"version":                          {src: "flowrun: 2\nset: 1", want: `1:10: flowrun must be 1, the version that this flowrun reads, not "2"`},

@@ -67,7 +67,12 @@ func (x Data) takes(t *tree) bool {
 
 func (Data) read(r *reader, t *tree, _ *Field) any { return r.expr(t, dataForm, Any) }
 
-func (Data) String() string { return "data whose texts may hold ${{ }}" }
+func (x Data) String() string {
+	if x.Mapping {
+		return "a mapping whose texts may hold ${{ }}"
+	}
+	return "data whose texts may hold ${{ }}"
+}
 
 // SchemaForm is a JSON Schema or the shorthand for one.
 type SchemaForm struct {
