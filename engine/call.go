@@ -73,6 +73,15 @@ func (c *Call) Asked() int {
 	return asked
 }
 
+// Note keeps how far the execution has come, for its next attempt, also where the run is cut before it.
+func (c *Call) Note(state string) { c.visit.own().state = Value{state} }
+
+// Noted is what an attempt before this one noted; empty where none did.
+func (c *Call) Noted() string {
+	state, _ := c.visit.own().state.V.(string)
+	return state
+}
+
 // Bounded tells whether a timeout of the file bounds the attempt.
 func (c *Call) Bounded() bool { return c.visit.vx.timeout > 0 }
 

@@ -55,7 +55,7 @@ type Finished struct {
 
 // Cursor is where an unfinished turn goes on; what ran before stands in it, no longer below.
 type Cursor struct {
-	State    Value            `json:"state"`             // the container's own
+	State    Value            `json:"state"`             // the container's own; what a leaf noted
 	Attempt  int              `json:"attempt,omitempty"` // attempts of a leaf that failed
 	Pause    time.Time        `json:"pause,omitzero"`    // when the next attempt is due
 	Deadline time.Time        `json:"deadline,omitzero"` // of the attempt that sleeps

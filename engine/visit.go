@@ -39,7 +39,7 @@ const none = -1
 // rare is what few visits have, and no other need pay for.
 type rare struct {
 	kept  Kept                   // what an earlier run of the same turn left
-	state Value                  // of the container, for its cursor
+	state Value                  // of the container, for its cursor; of a leaf, what it noted
 	lost  Tally                  // of what was stopped below
 	asked int                    // questions that its leaf has put to the world, tools aside
 	began time.Time              // for its time limits: in this run or the one that first began it

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
@@ -128,30 +130,68 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err := a.equip(ctx, c, &t); err != nil {
 		return nil, err
 	}
+	talks, err := talksIn(c.Noted())
+	if err != nil {
+		return nil, err
+	}
 	var value any
 	for i, m := range a.models {
 		c.Begin(m.name, err)
 		t.Call, t.Attempt = 1+c.Repeats()+c.Asked(), (c.Attempt-1)*len(a.models)+i+1
-		if value, err = a.ask(ctx, c, m, t); err == nil || ctx.Err() != nil || !passable(err) {
+		value, talks[m.address], err = a.ask(ctx, c, m, t, talks[m.address])
+		if err == nil || ctx.Err() != nil || !passable(err) {
 			break
 		}
 	}
 	if err != nil {
+		talks.note(c)
 		return nil, failed(err)
 	}
 	return value, nil
 }
 
-// ask asks one model.
-func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.Task) (any, error) {
+// talks are conversations with models that broke off, by the model's address, from behind the prompt to the last results
+// of tools. The next attempt goes on from there: what tools did is not done again.
+type talks map[string][]agents.Message
+
+func talksIn(noted string) (talks, error) {
+	all := talks{}
+	if noted == "" {
+		return all, nil
+	}
+	if err := json.Unmarshal([]byte(noted), &all); err != nil {
+		return nil, engine.Errorf(engine.Internal, "reading the conversation of the attempt before: %w", err)
+	}
+	return all, nil
+}
+
+// note keeps those in which tools were called.
+func (all talks) note(c *engine.Call) {
+	maps.DeleteFunc(all, func(_ string, said []agents.Message) bool { return len(said) == 0 })
+	if len(all) == 0 {
+		return
+	}
+	if b, err := json.Marshal(all); err == nil { // else the next attempt begins anew
+		c.Note(string(b))
+	}
+}
+
+// ask asks one model, after what was said behind the prompt before, and gives what is said now up to the last results of
+// tools.
+func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.Task, before []agents.Message) (value any, said []agents.Message, err error) {
+	prompt := len(t.Messages)
+	t.Messages = append(slices.Clip(t.Messages), before...)
+	said = before
 	model, hear := m.model, c.Listener()
 	if model == nil {
-		var err error
 		if model, err = a.mock.model(c); err != nil {
-			return nil, err
+			return nil, said, err
 		}
 	}
-	return agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error), keep func(agents.Answer) bool) (agents.Answer, error) {
+	value, err = agents.Do(ctx, model, t, func(ctx context.Context, q agents.Question, ask func(context.Context) (agents.Answer, error), keep func(agents.Answer) bool) (agents.Answer, error) {
+		if last := q.Messages[len(q.Messages)-1]; len(last.Results) > 0 {
+			said = q.Messages[prompt:]
+		}
 		var answer agents.Answer
 		return engine.Ask(ctx, c, engine.Request[agents.Answer]{
 			Content: func() *engine.Content { return content(m, model, q) },
@@ -170,6 +210,7 @@ func (a *asker) ask(ctx context.Context, c *engine.Call, m candidate, t agents.T
 			Text: func(answer agents.Answer) string { return answer.Text },
 		})
 	}, hear)
+	return value, said, err
 }
 
 // content is all that shapes a model's answer.
