@@ -310,18 +310,9 @@ func (s *Set) address(p Provider, baseURL string) (*url.URL, error) {
 	if p.Name == "ollama" {
 		raw = ollamaAddress(raw)
 	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s is no address such as https://host/v1", from)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%s must begin with http:// or https://, not %q", from, u.Scheme)
-	case u.User != nil:
-		return nil, fmt.Errorf("%s must have no user and no password in it", from)
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("%s lacks a host", from)
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%s must end before the ? or # in it", from)
+	u, err := Address(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", from, err)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	if u.Path == "" {
@@ -329,6 +320,25 @@ func (s *Set) address(p Provider, baseURL string) (*url.URL, error) {
 	}
 	if p.claude && !version.MatchString(u.Path) {
 		u.Path += "/v1" // Anthropic's own tools leave it out
+	}
+	return u, nil
+}
+
+// Address reads an address at which a provider may be asked. The error says what is wrong with it as if its name stood
+// before, and never shows it: there may be a password in it.
+func Address(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errors.New("is no address such as https://host/v1")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("must begin with http:// or https://, not %q", u.Scheme)
+	case u.User != nil:
+		return nil, errors.New("must have no user and no password in it")
+	case u.Hostname() == "":
+		return nil, errors.New("lacks a host")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("must end before the ? or # in it")
 	}
 	return u, nil
 }

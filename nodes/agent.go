@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
 )
@@ -125,15 +126,14 @@ func agentFields(o *options) []spec.Field {
 	}
 }
 
+// checkURL finds what no provider can be asked at.
 func checkURL(s string) (problem, hint string) {
-	u, err := url.Parse(s)
+	u, err := agents.Address(s)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return "base_url must be an http or https address", ""
+	case err != nil:
+		return "base_url " + err.Error(), ""
 	case engine.OddHost(u.Host):
 		return "the host of base_url is a number that programs read in different ways", "write the address as four numbers such as 192.0.2.1"
-	case u.User != nil:
-		return "base_url must not hold a user or a password", "keys come from the environment"
 	}
 	return "", ""
 }

@@ -60,7 +60,7 @@ timeout: 10s
 }
 
 func addressField() spec.Field {
-	return spec.Field{Name: "http", Form: spec.Template{Insert: insert, Check: checkAddress}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"}
+	return spec.Field{Name: "http", Form: spec.Template{Insert: insert, Check: checkAddress("http")}, Summary: "the address; what ${{ }} puts behind a = of its query is encoded"}
 }
 
 func methodField() spec.Field {
@@ -79,21 +79,32 @@ func newRequester(o *spec.Object) *requester {
 	return &requester{url: o.Expr("http"), method: o.Text("method"), headers: o.Entries("headers"), body: o.Expr("body"), parse: o.Text("parse")}
 }
 
-// checkAddress finds an address that no request can go to.
-func checkAddress(prefix string, whole bool) (problem, hint string) {
-	for _, scheme := range []string{"http://", "https://"} {
-		common := min(len(prefix), len(scheme))
-		switch {
-		case !strings.EqualFold(prefix[:common], scheme[:common]), whole && common < len(scheme):
-		case whole && hostOf(prefix) == "":
-			return fmt.Sprintf("http: %s names no host", short(prefix)), ""
-		case whole && engine.OddHost(hostOf(prefix)):
-			return fmt.Sprintf("http: the host of %s is a number that programs read in different ways", short(prefix)), "write the address as four numbers such as 192.0.2.1"
-		default:
-			return "", ""
+// checkAddress finds in a field an address that no request can go to.
+func checkAddress(field string) func(prefix string, whole bool) (problem, hint string) {
+	return func(prefix string, whole bool) (problem, hint string) {
+		for _, scheme := range []string{"http://", "https://"} {
+			common := min(len(prefix), len(scheme))
+			switch {
+			case !strings.EqualFold(prefix[:common], scheme[:common]), whole && common < len(scheme):
+			case whole && hostOf(prefix) == "":
+				return fmt.Sprintf("%s: %s names no host", field, short(prefix)), ""
+			case whole && engine.OddHost(hostOf(prefix)):
+				return fmt.Sprintf("%s: the host of %s is a number that programs read in different ways", field, short(prefix)), "write the address as four numbers such as 192.0.2.1"
+			default:
+				return "", ""
+			}
 		}
+		return fmt.Sprintf("%s: %s is no address", field, short(prefix)), "it begins with https:// or http://"
 	}
-	return fmt.Sprintf("http: %s is no address", short(prefix)), "it begins with https:// or http://"
+}
+
+// addressOf reads an address that a request may go to.
+func addressOf(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, fmt.Errorf("%s is no http or https address", short(address))
+	}
+	return u, nil
 }
 
 // literalHost is the host of an address that the file names literally; empty where only the run knows it.
@@ -173,9 +184,9 @@ func (r *requester) request(ctx context.Context, c *engine.Call, headers []setti
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, fmt.Errorf("%s is no http or https address", short(address))
+	u, err := addressOf(address)
+	if err != nil {
+		return nil, err
 	}
 	method, content, kind := r.method, "", ""
 	if r.body != nil {

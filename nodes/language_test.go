@@ -86,7 +86,11 @@ var problems = map[string]struct {
 	"empty command":                    {src: "exec: []", want: `1:7: exec must have at least 1 entries`},
 	"method":                           {src: "http: https://a.b/\nmethod: GTE", want: `2:9: method must be GET, HEAD, POST, PUT, PATCH or DELETE, not "GTE", did you mean "GET"?`},
 	"version":                          {src: "flowrun: 2\nset: 1", want: `1:10: flowrun must be 1, the version that this flowrun reads, not "2"`},
-	"base_url with a password":         {src: "agent: {model: openai/x, base_url: 'https://me:pw@a.b/v1'}", want: `1:36: base_url must not hold a user or a password`, loose: true},
+	"base_url with a password":         {src: "agent: {model: openai/x, base_url: 'https://me:pw@a.b/v1'}", want: `1:36: base_url must have no user and no password in it`, loose: true},
+	"base_url with a query":            {src: "agent: {model: openai/x, base_url: 'https://a.b/v1?key=x'}", want: `1:36: base_url must end before the ? or # in it`, loose: true},
+	"base_url without a host":          {src: "models: {m: {model: openai/x, base_url: 'https://:443/v1'}}\nagent: {model: m}", want: `1:41: base_url lacks a host`, loose: true},
+	"base_url of another scheme":       {src: "agent: {model: openai/x, base_url: 'a.b:8000/v1'}", want: `1:36: base_url must begin with http:// or https://, not "a.b"`, loose: true},
+	"base_url with an odd host":        {src: "agent: {model: openai/x, base_url: 'http://0x7f.1/v1'}", want: `1:36: the host of base_url is a number that programs read in different ways`, loose: true},
 }
 
 func TestProblems(t *testing.T) {

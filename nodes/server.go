@@ -86,8 +86,8 @@ func (f *serverForm) known(c *engine.Call) (*serverContent, error) {
 	if s.address, err = text(c, f.url, nil); err != nil {
 		return nil, err
 	}
-	if problem, _ := checkURL(s.address); problem != "" {
-		return nil, fmt.Errorf("%s is no http or https address", short(s.address))
+	if _, err := addressOf(s.address); err != nil {
+		return nil, err
 	}
 	if s.headers, err = evaluated(c, f.headers); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func toolFields() spec.Record {
 		{Name: "mcp", Form: spec.Record{Fields: []spec.Field{
 			{Name: "command", Form: spec.List{Of: spec.Template{}, Min: 1}, Summary: "the command that is the server, started when a node first needs it, once for the run"},
 			{Name: "environment", Form: environmentField().Form, Secrets: true, Summary: "environment variables of the command beside PATH, HOME and LANG"},
-			{Name: "url", Form: spec.Template{}, Summary: "the address of a server that runs elsewhere"},
+			{Name: "url", Form: spec.Template{Insert: insert, Check: checkAddress("url")}, Summary: "the address of a server that runs elsewhere"},
 			headersField("headers of the requests to the address"),
 		}, Rules: slices.Concat(oneOf("a server has command or url", "command", "url"), []spec.Rule{
 			goesWith("environment", "command"), goesWith("headers", "url"),

@@ -34,6 +34,8 @@ func TestToolProblems(t *testing.T) {
 		"a misspelt kind":          {"tools: {t: {exce: [a]}}\ntool: t", "p.yaml:1:12: a tool has one of exec, http, mcp and flow\np.yaml:1:13: unknown key \"exce\" in tools, did you mean \"exec\"?"},
 		"an unknown tool":          {sum + "tool: sun", `p.yaml:2:7: tool names "sun", which is not in tools, did you mean "sum"?`},
 		"an unknown one of agents": {sum + "agent: {model: mock, tools: [sun.x]}", `p.yaml:2:30: tools names "sun.x", which is not in tools, did you mean "sum"?`},
+		"a server at no address":   {"tools: {s: {mcp: {url: 'ftp://a.example'}}}\ntool: s.x", `p.yaml:1:24: url: "ftp://a.example" is no address`},
+		"a server at an odd one":   {"tools: {s: {mcp: {url: 'http://2130706433/'}}}\ntool: s.x", `p.yaml:1:24: url: the host of "http://2130706433/" is a number that programs read in different ways`},
 		"nobody's":                 {sum + "set: prev", "p.yaml:1:9: warning: nobody uses the tool sum"},
 		"a part of what has none":  {sum + "tool: sum.add", `p.yaml:2:7: "sum.add" names a tool of a server, and sum is none`},
 		"a server whole":           {files + "tool: files", `p.yaml:2:7: files is a server, which has several tools`},
