@@ -61,6 +61,7 @@ func TestImports(t *testing.T) {
 		"pipetest":          {"spec", "agents", "engine", "nodes", "recording"},
 		"examples":          {},
 		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "pipetest", "examples"},
+		"leaktest":          {},                          // for tests
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}
 	owners := map[string]string{

@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/flowrun/flowrun/allowed"
+	"github.com/flowrun/flowrun/leaktest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flowrun/flowrun/agents/agentstest"
 	"github.com/flowrun/flowrun/cli"
+	"github.com/flowrun/flowrun/leaktest"
 )
 
 // TestMain lets scripts, and the tests that send signals, call this test as flowrun.
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 	if _, ok := os.LookupEnv("FLOWRUN_STATE"); !ok {
 		os.Setenv("FLOWRUN_STATE", filepath.Join(os.TempDir(), "flowrun-no-such-state")) // nor what they allowed
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(leaktest.Of(m), map[string]func(){
 		"mcp":     func() { agentstest.MCP(os.Getenv(agentstest.MCPFault)) },
 		"flowrun": func() { os.Exit(cli.Main(os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
 	})

@@ -9,13 +9,13 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/flowrun/flowrun/leaktest"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // acts are what the leaves of a test do, by name.
 type acts map[string]func(ctx context.Context, c *engine.Call) (any, error)

@@ -19,7 +19,10 @@ import (
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/cli"
 	"github.com/flowrun/flowrun/examples"
+	"github.com/flowrun/flowrun/leaktest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // flowrun calls the program and gives what it printed and its exit code.
 func flowrun(args ...string) (stdout, stderr string, code int) {

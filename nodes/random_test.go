@@ -21,11 +21,11 @@ import (
 	"time"
 
 	diff "github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/flowrun/flowrun/agents/agentstest"
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/leaktest"
 	"github.com/flowrun/flowrun/nodes"
 )
 
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "1000"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // Pipelines that fail in one way at most, and then with nothing else running, run the same steps to the same end as in

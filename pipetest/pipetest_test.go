@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/flowrun/flowrun/leaktest"
 	"pgregory.net/rapid"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // load reads the tests p.test.yaml of a pipeline.
 func load(t *testing.T, pipeline, tests string) *File {

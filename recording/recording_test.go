@@ -22,9 +22,12 @@ import (
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/agents/agentstest"
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/leaktest"
 	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/recording"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // load is a pipeline whose models are taken from a set.
 func load(t *testing.T, src string, set *agents.Set) *engine.Graph {

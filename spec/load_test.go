@@ -6,7 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flowrun/flowrun/leaktest"
 )
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // folder writes files below a new folder.
 func folder(t *testing.T, files map[string]string) string {
