@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -211,19 +211,22 @@ func words(c *engine.Call, templates []*spec.Expr) ([]string, error) {
 }
 
 // options refuses an argument that the author did not write as an option and that the command would take for one: a
-// file may begin with text of its own, or put -- before the argument. A number may be below zero.
+// file may begin with text of its own, or put -- before the argument. A number may be below zero, as JSON writes it:
+// others, such as -inf, are options too.
 func (e *command) options(argv []string) error {
 	for i, x := range e.argv {
 		prefix, whole := x.Prefix()
 		if prefix == "--" && whole {
 			return nil
 		}
-		if _, number := strconv.ParseFloat(argv[i], 64); prefix == "" && strings.HasPrefix(argv[i], "-") && number != nil {
+		if prefix == "" && strings.HasPrefix(argv[i], "-") && !negative.MatchString(argv[i]) {
 			return engine.Errorf(engine.Schema, "argument %d would be taken for an option: %s", i, short(argv[i]))
 		}
 	}
 	return nil
 }
+
+var negative = regexp.MustCompile(`^-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // environ is what a command finds in its environment: PATH, HOME and LANG, and what is declared for it.
 func environ(declared []setting) []string {

@@ -88,6 +88,7 @@ func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
 	for name, other := range map[string]string{
 		"other":  "set: prev\nfinally: {chain: [{set: status}, {set: status}, {set: status}]}\n",
 		"late":   "wait: 1h\nfinally: {set: status}\n",
+		"fails":  "fail: broken\n",
 		"broken": "fail: broken\nfinally: {chain: [{set: status}, {wait: 20s}, {set: status}]}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(other), 0o644); err != nil {
