@@ -50,8 +50,11 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 			q.ToolChoice = ""
 		}
 		keep := func(a Answer) bool {
+			if len(a.Calls) > 0 {
+				return len(a.Calls) <= maxCalls && turns < t.MaxTurns
+			}
 			_, wrong := t.shape(a.Text)
-			return len(a.Calls) > 0 || wrong == nil || try < t.Repairs
+			return wrong == nil || try < t.Repairs
 		}
 		a, err := door(ctx, q, func(ctx context.Context) (Answer, error) { return m.Answer(ctx, q, text) }, keep)
 		if err == nil {
@@ -59,6 +62,9 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 		}
 		if err != nil {
 			return nil, err
+		}
+		if len(a.Calls) > maxCalls {
+			return nil, tooMany()
 		}
 		if len(a.Calls) > 0 {
 			if turns++; turns > t.MaxTurns {
@@ -80,7 +86,7 @@ func Do(ctx context.Context, m Model, t Task, door Ask, text func(string)) (any,
 			return nil, &Error{Kind: Unfit, Message: fmt.Sprintf("the answer does not fit the output_schema: %v (asked %s)", wrong, times(try)), cause: wrong}
 		}
 		q.Messages = append(q.Messages, Message{Model: true, Text: a.Text},
-			Message{Text: fmt.Sprintf("That does not fit: %v. %s", wrong, t.instruction())})
+			Message{Text: fmt.Sprintf("That does not fit: %s. %s", truncateTo(wrong.Error(), maxComplaint), t.instruction())})
 		q.Call++
 	}
 }
@@ -171,9 +177,14 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-func truncate(s string) string {
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
+// maxComplaint is how many characters a model is told of what is wrong with a value, which may quote it.
+const maxComplaint = 2000
+
+func truncate(s string) string { return truncateTo(s, 200) }
+
+func truncateTo(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
 	}
 	return s
 }

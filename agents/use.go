@@ -58,7 +58,7 @@ func (t Task) wrong(c ToolCall) error {
 	}
 	if s := t.Tools[i].Schema; s != nil {
 		if err := s.Check("arguments", v); err != nil {
-			return fmt.Errorf("the arguments do not fit: %w", err)
+			return fmt.Errorf("the arguments do not fit: %s", truncateTo(err.Error(), maxComplaint))
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // called is what a test's tools were asked.
@@ -147,9 +148,75 @@ func TestMaxTurns(t *testing.T) {
 		var got called
 		task := reading(got.use)
 		task.MaxTurns = allowed
-		_, err := Do(t.Context(), m, task, direct, nil)
+		var kept []bool
+		door := func(ctx context.Context, _ Question, ask func(context.Context) (Answer, error), keep func(Answer) bool) (Answer, error) {
+			a, err := ask(ctx)
+			kept = append(kept, keep(a))
+			return a, err
+		}
+		_, err := Do(t.Context(), m, task, door, nil)
 		if tell(err) != want || len(got) != allowed {
 			t.Errorf("%d turns: got %s after %d calls", allowed, tell(err), len(got))
+		}
+		if last := kept[len(kept)-1]; last != (err == nil) || slices.Contains(kept[:len(kept)-1], false) {
+			t.Errorf("%d turns: kept %v", allowed, kept)
+		}
+	}
+}
+
+// TestManyCalls holds that no model, of whatever provider, has more calls run in a turn than the bound.
+func TestManyCalls(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{maxCalls: "<nil>", maxCalls + 1: "model: the answer calls more than 128 tools at once", 10_000: "model: the answer calls more than 128 tools at once"} {
+		m := &scripted{answers: []Answer{{Calls: slices.Repeat(calls(`{"path":"a"}`), n)}, {Text: "done"}}}
+		var got called
+		if _, err := Do(t.Context(), m, reading(got.use), direct, nil); tell(err) != want || (err == nil) != (len(got) == n) {
+			t.Errorf("%d at once: got %s after %d calls", n, tell(err), len(got))
+		}
+	}
+}
+
+// TestLookAlikes holds that a tool is known by its name alone, and not by one that looks like it.
+func TestLookAlikes(t *testing.T) {
+	t.Parallel()
+	names := []string{"Files.read_file", "files_read_file", "files.read_file ", "files.rеad_file", "files．read_file", "files.read_file\u200b", "files.read_file\x00", "files", "read_file", "files.read_file.x", ""}
+	var tried []ToolCall
+	for _, name := range names {
+		tried = append(tried, ToolCall{Name: name, Arguments: json.RawMessage(`{"path":"a"}`)})
+	}
+	m := &scripted{answers: []Answer{{Calls: tried}, {Text: "done"}}}
+	var got called
+	if _, err := Do(t.Context(), m, reading(got.use), direct, nil); err != nil || got != nil {
+		t.Fatalf("called %v, %v", got, err)
+	}
+	said := m.asked[1].Messages
+	for i, r := range said[len(said)-1].Results {
+		if want := fmt.Sprintf("there is no tool %q; there are files.read_file", names[i]); r.Text != want || !r.Failed {
+			t.Errorf("%q: the model is told %s", names[i], r.Text)
+		}
+	}
+}
+
+// loud is a schema that says all of what it checks.
+type loud struct{ pathSchema }
+
+func (loud) Check(_ string, v any) error { return fmt.Errorf("%v is wrong", v) }
+
+// TestLongComplaints holds that a model is not told again all that it wrote.
+func TestLongComplaints(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ä", 1<<19)
+	m := &scripted{answers: []Answer{{Calls: append(calls(`{"path":"`+long+`"}`, `{"`+long, long, strings.Repeat("[", 1<<20)),
+		ToolCall{Name: long, Arguments: json.RawMessage(`{}`)})}, {Text: "done"}}}
+	task := reading(nil)
+	task.Tools[0].Schema = loud{}
+	if _, err := Do(t.Context(), m, task, direct, nil); err != nil {
+		t.Fatal(err)
+	}
+	said := m.asked[1].Messages
+	for i, r := range said[len(said)-1].Results {
+		if len(r.Text) > 2*maxComplaint+100 || !r.Failed || !utf8.ValidString(r.Text) {
+			t.Errorf("call %d: the model is told %d bytes: %.100q", i, len(r.Text), r.Text)
 		}
 	}
 }
