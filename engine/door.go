@@ -32,6 +32,9 @@ type Asked struct {
 // Where a run is replayed nothing goes out, and so nothing needs to be granted, is counted in budgets, or waits.
 func Ask[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error) {
 	run := c.visit.run
+	if err := c.visit.keeps(); err != nil {
+		return answer, err
+	}
 	if run.replay == nil {
 		if err := c.granted(r.Needs...); err != nil {
 			return answer, err

@@ -30,6 +30,12 @@ const (
 	WorkflowCancelled EventType = "workflow_cancelled"
 )
 
+// EventTypes lists them all.
+func EventTypes() []EventType {
+	return []EventType{WorkflowStarted, StepStarted, StepCompleted, StepFailed, StepSkipped, StepRetried, RunStarted, RunCompleted, ModelDelta, ToolCalled,
+		ToolReturned, WorkflowCompleted, WorkflowFailed, WorkflowCancelled}
+}
+
 // Event is something that happened in a run. Which fields an event has beyond the first ones depends on its type.
 type Event struct {
 	Seq       int // from 1 without gaps; a ModelDelta carries that of the event before it

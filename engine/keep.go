@@ -31,6 +31,17 @@ func (v *Visit) unkept(err error) *Error {
 	return v.realm.end(v.place(Errorf(Internal, "keeping the run's position: %w", err)))
 }
 
+// keeps is why nothing must be asked of the world any more; nil while what comes of it can be kept.
+func (v *Visit) keeps() error {
+	if v.run.turns == nil {
+		return nil
+	}
+	if err := v.run.turns.Err(); err != nil {
+		return v.unkept(err)
+	}
+	return nil
+}
+
 // passing tells whether nothing of the visit is kept.
 func (v *Visit) passing() bool { return v.realm.passing || v.file.passing }
 

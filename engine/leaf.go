@@ -147,6 +147,9 @@ func (v *Visit) Sleep(d time.Duration) error {
 // act runs a leaf that asks something of the world.
 func (v *Visit) act(attempt int) (any, *Error) {
 	return v.safely(func() (any, error) {
+		if err := v.keeps(); err != nil {
+			return nil, err
+		}
 		c := newCall(v, attempt)
 		out, err := v.run.rt.Act(v.scope, v.vx.body.Act, c)
 		v.tally.Usage = v.tally.Usage.with(c.usage)

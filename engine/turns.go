@@ -23,6 +23,8 @@ type Turns interface {
 	// Record takes an entry. Entries come one at a time, in their order; the function returned waits until this one
 	// and all before it are kept, and may be nil where they are already.
 	Record(Entry) (kept func() error)
+	// Err is why nothing more can be kept, nil while all can: nothing is asked of the world then.
+	Err() error
 }
 
 // Kept is what is known of a turn; the zero Kept where it was never begun.
@@ -40,6 +42,16 @@ type Entry struct {
 	Name     string    `json:"name,omitempty"` // of a finished node that the run's result lists
 	Finished *Finished `json:"finished,omitempty"`
 	Cursor   *Cursor   `json:"cursor,omitempty"`
+	// Memory is what the agent that finished remembers of it; nil where it remembers nothing.
+	Memory *Memory `json:"memory,omitempty"`
+}
+
+// Memory is an exchange with an agent, for those to come in the same session.
+type Memory struct {
+	Agent  string `json:"agent"`
+	Prompt string `json:"prompt"`
+	Reply  string `json:"reply"`
+	Tokens int    `json:"tokens"` // of prompt and reply together
 }
 
 // Finished is how a turn ended.
@@ -177,6 +189,16 @@ func (p *Position) Record(e Entry) (kept func() error) {
 		*at = place{cursor: e.Cursor}
 	}
 	return nil
+}
+
+// Err is nil: memory keeps all.
+func (p *Position) Err() error { return nil }
+
+// Reset makes it the beginning again.
+func (p *Position) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.root, p.listed = place{}, nil
 }
 
 func (p *Position) list(e Entry) {

@@ -1,0 +1,155 @@
+// Package journal keeps runs in one SQLite file, so that they outlive their process: the position of each run for the
+// engine, its events, and how it ended. It knows nothing of how a pipeline is read, shown or asked for.
+//
+// What it reads back is data and is checked as such: whoever can write to the file can change what a run is told that
+// it did before, and nothing else.
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Journal is an open journal. It may be used by several goroutines, and the file by several processes at once.
+type Journal struct {
+	path   string // of the file itself, no link
+	db     *sql.DB
+	folder folder
+	w      *writer
+	closed sync.Once
+}
+
+// Open opens the journal at a path, and makes or migrates it where that is needed. The error is an [*OpenError].
+func Open(path string) (*Journal, error) { return open(path, "sqlite") }
+
+func open(path, driver string) (*Journal, error) {
+	real, err := locate(path)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{path: real, folder: folder(real + ".d")}
+	if err := j.connect(driver); err != nil {
+		return nil, wrongFile(path, err)
+	}
+	return j, nil
+}
+
+// connect opens the file and readies it.
+func (j *Journal) connect(driver string) (err error) {
+	if j.db, err = sql.Open(driver, source(j.path)); err != nil {
+		return err
+	}
+	conn, err := j.db.Conn(context.Background())
+	if err == nil {
+		if err = j.ready(conn); err == nil {
+			j.w, err = newWriter(j.path, conn)
+		}
+		if err != nil {
+			_ = conn.Close()
+		}
+	}
+	if err != nil {
+		_ = j.db.Close()
+	}
+	return err
+}
+
+// Path is where the journal is.
+func (j *Journal) Path() string { return j.path }
+
+// Close writes what still waits and closes the file. The error is that of the first write that failed, if one did.
+// Runs give up their ownership themselves, with [Run.Close].
+func (j *Journal) Close() error {
+	var err error
+	j.closed.Do(func() {
+		err = j.w.close()
+		if failed := j.db.Close(); err == nil && failed != nil {
+			err = j.w.wrong(failed)
+		}
+	})
+	return err
+}
+
+// OpenError says why a file is no journal to use.
+type OpenError struct {
+	Path    string
+	Missing bool // there is none, and none could be made
+	Err     error
+}
+
+// Error names the file.
+func (e *OpenError) Error() string {
+	if e.Missing {
+		return fmt.Sprintf("the journal %s cannot be made: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("%s is no journal to use: %v", e.Path, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *OpenError) Unwrap() error { return e.Err }
+
+// ReadError says that the journal could not be read.
+type ReadError struct {
+	Path string
+	Err  error
+}
+
+// Error names the file.
+func (e *ReadError) Error() string { return fmt.Sprintf("reading the journal %s: %v", e.Path, e.Err) }
+
+// Unwrap is the cause.
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// locate finds the file that a path leads to, and makes an empty one where there is none.
+func locate(path string) (string, error) {
+	wrong := func(missing bool, err error) (string, error) {
+		if p := (*os.PathError)(nil); errors.As(err, &p) {
+			err = p.Err
+		}
+		return "", &OpenError{Path: path, Missing: missing, Err: err}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return wrong(true, err)
+	}
+	info, err := os.Stat(abs)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
+			return wrong(true, err)
+		}
+		f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600) // another process may have made it meanwhile
+		if err != nil {
+			return wrong(true, err)
+		}
+		info, err = f.Stat()
+		_ = f.Close()
+		if err != nil {
+			return wrong(true, err)
+		}
+	} else if err != nil {
+		return wrong(false, err)
+	}
+	switch {
+	case info.IsDir():
+		return wrong(false, errors.New("it is a folder"))
+	case !info.Mode().IsRegular():
+		return wrong(false, errors.New("it is not a regular file"))
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return wrong(false, err)
+	}
+	if info.Mode().Perm()&0o077 != 0 { // it holds what runs were told and answered
+		for _, name := range []string{real, real + "-wal", real + "-shm"} {
+			if err := os.Chmod(name, 0o600); err != nil && name == real {
+				return wrong(false, err)
+			}
+		}
+	}
+	return real, nil
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package journal
+
+// syncFolder does nothing: these systems keep names themselves.
+func syncFolder(string) error { return nil }
