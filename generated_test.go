@@ -57,16 +57,17 @@ func TestImports(t *testing.T) {
 		"cache":             {},
 		"allowed":           {},
 		"recording":         {"spec", "engine"},
+		"journal":           {"spec", "engine"},
 		"nodes":             {"spec", "agents", "agents/mcp", "engine"},
 		"pipetest":          {"spec", "agents", "engine", "nodes", "recording"},
 		"examples":          {},
-		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "pipetest", "examples"},
+		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "journal", "pipetest", "examples"},
 		"leaktest":          {},                          // for tests
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}
 	owners := map[string]string{
 		"gopkg.in/yaml.v3": "spec", "github.com/expr-lang/expr": "spec", "github.com/tmc/langchaingo": "agents", "github.com/urfave/cli": "cli",
-		"github.com/modelcontextprotocol/go-sdk": "agents/mcp",
+		"github.com/modelcontextprotocol/go-sdk": "agents/mcp", "modernc.org/sqlite": "journal",
 	}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
