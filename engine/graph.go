@@ -3,6 +3,7 @@ package engine
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -96,9 +97,10 @@ type vertex struct {
 	includes  []*spec.Pipeline
 	names     []string // what the expressions of a leaf read
 	steps     []string
-	slot      int  // of its result among those that expressions read, or none
-	slots     span // of the nodes below it and its own
-	row       int  // of its result among those that the run's result lists, or none
+	written   func() []byte // of a leaf: all that its file says of it
+	slot      int           // of its result among those that expressions read, or none
+	slots     span          // of the nodes below it and its own
+	row       int           // of its result among those that the run's result lists, or none
 	rows      span
 }
 
@@ -194,6 +196,7 @@ func (g *Graph) vertex(u *unit, n *spec.Node) {
 			tools = vx.kind.Tools(n)
 		}
 		vx.names, vx.steps = readsOf(slices.Concat(places, tools), vx.body.Reads)
+		vx.written = sync.OnceValue(vx.write)
 		for _, o := range tools {
 			vx.includes = append(vx.includes, o.Pipelines()...)
 		}

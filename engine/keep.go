@@ -14,6 +14,9 @@ func (v *Visit) record(o Outcome) (kept func() error) {
 		return nil
 	}
 	f := &Finished{Named: *v.named(&o), Caught: v.caught != nil && o.Err == nil, Tally: v.used(), Names: v.frame.names(v.file.unit, v.vx.below())}
+	if v.rare != nil {
+		f.Basis = v.rare.basis
+	}
 	e := Entry{Turn: v.Turn(), Finished: f}
 	if v.vx.row != none {
 		e.Name = v.vx.node.Name

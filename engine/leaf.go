@@ -64,6 +64,9 @@ func (v *Visit) attempt(n int) (any, *Error) {
 		}
 	}
 	v.show()
+	if f := v.known(); f != nil {
+		return f.Output.V, nil
+	}
 	body := v.decide
 	if v.vx.body.Act != nil {
 		body = func() (any, *Error) { return v.act(n) }

@@ -20,6 +20,13 @@ func WithGrants(g Grants) Option { return func(r *run) { r.grants = g } }
 // WithTurns keeps the position of the run in t and goes on from what is kept there. Without it nothing is kept.
 func WithTurns(t Turns) Option { return func(r *run) { r.turns = t } }
 
+// WithReuse asks reuse, before a leaf does its work, how the same work ended before: a leaf whose turn and basis
+// ([Finished].Basis) it knows has that outcome. It counts as a step and is kept as the run's own; what it used then is not
+// used again. Nothing is asked where no turns are kept. It may be called at once.
+func WithReuse(reuse func(turn, basis string) (*Finished, bool)) Option {
+	return func(r *run) { r.reuse = reuse }
+}
+
 // WithCache answers from c the questions of nodes that want it. Without it they are asked.
 func WithCache(c *Cache) Option { return func(r *run) { r.cache = c } }
 
@@ -33,6 +40,12 @@ func WithReplay(r Replay) Option { return func(run *run) { run.replay = r } }
 
 // WithRunID names the run; without it a new id is made.
 func WithRunID(id string) Option { return func(r *run) { r.info.ID = id } }
+
+// WithStartedAt says when the run began that goes on; without it it begins now.
+func WithStartedAt(t time.Time) Option { return func(r *run) { r.info.StartedAt = t.UTC() } }
+
+// WithSeq numbers the run's events from behind seq, which is that of the last one told before the run was cut.
+func WithSeq(seq int) Option { return func(r *run) { r.stream.seq = seq } }
 
 // WithIdentity names on whose behalf, and in which session, the pipeline runs.
 func WithIdentity(user, session string) Option {

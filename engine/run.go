@@ -48,6 +48,7 @@ type run struct {
 	params    map[string]any
 	input     any
 	turns     Turns
+	reuse     func(turn, basis string) (*Finished, bool)
 	cache     *Cache
 	recorder  Recorder
 	replay    Replay
@@ -81,8 +82,8 @@ func (g *Graph) widest() int {
 	return n
 }
 
-// newRunID makes an id that sorts by time.
-func newRunID(t time.Time) string {
+// NewRunID makes an id that sorts by time.
+func NewRunID(t time.Time) string {
 	b := make([]byte, 4)
 	rand.Read(b) // never fails
 	return t.Format("20060102-150405-") + hex.EncodeToString(b)
@@ -104,7 +105,7 @@ func (r *run) start(outer Scope) *Result {
 		r.info.StartedAt = r.began.UTC()
 	}
 	if r.info.ID == "" {
-		r.info.ID = newRunID(r.info.StartedAt)
+		r.info.ID = NewRunID(r.info.StartedAt)
 	}
 	if r.info.SessionID == "" {
 		r.info.SessionID = r.info.ID

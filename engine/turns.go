@@ -36,12 +36,14 @@ type Kept struct {
 	Last     int   // the highest number among them
 }
 
-// Entry is a finished turn, which replaces all that was kept below it, or the cursor of one that goes on.
+// Entry is a finished turn, which replaces all that was kept below it, or the cursor of one that goes on. One of the root
+// may say instead that the run failed and goes on: the failed turns that led from there to its error count no more.
 type Entry struct {
 	Turn     string    `json:"turn"`
 	Name     string    `json:"name,omitempty"` // of a finished node that the run's result lists
 	Finished *Finished `json:"finished,omitempty"`
 	Cursor   *Cursor   `json:"cursor,omitempty"`
+	Reopened bool      `json:"reopened,omitempty"`
 	// Memory is what the agent that finished remembers of it; nil where it remembers nothing.
 	Memory *Memory `json:"memory,omitempty"`
 }
@@ -59,6 +61,7 @@ type Finished struct {
 	Number int `json:"number"` // in the order of finishing, from 1
 	Named
 	Caught bool             `json:"caught,omitempty"` // catch or on_error took the error
+	Basis  string           `json:"basis,omitempty"`  // of a leaf: what it is and what it was given, in a digest
 	Tally  Tally            `json:"tally"`
 	Names  map[string]Named `json:"names,omitempty"` // of nodes below, that expressions may read later
 	// Stopped are the nodes below that the run's result lists and that were stopped: they have no finished turn.
@@ -142,6 +145,7 @@ type place struct {
 	finished *Finished
 	cursor   *Cursor
 	places   map[string]*place
+	before   *place // of a turn that failed: what was there before it had ended
 }
 
 // NewPosition is the position after some entries.
@@ -177,11 +181,19 @@ func (p *Position) Listed() map[string]Named {
 func (p *Position) Record(e Entry) (kept func() error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if e.Reopened {
+		p.reopen()
+		return nil
+	}
 	at := p.root.find(e.Turn, true)
 	switch {
 	case e.Finished != nil:
 		p.list(e)
-		*at = place{finished: e.Finished}
+		var before *place
+		if e.Finished.failed() {
+			before = &place{cursor: at.cursor, places: at.places}
+		}
+		*at = place{finished: e.Finished, before: before}
 	case e.Cursor.Folded != "":
 		at.cursor = e.Cursor
 		at.remove(strings.TrimPrefix(e.Cursor.Folded, strings.TrimSuffix(e.Turn, "/")))

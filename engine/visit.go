@@ -41,6 +41,7 @@ type rare struct {
 	kept  Kept                   // what an earlier run of the same turn left
 	state Value                  // of the container, for its cursor; of a leaf, what it noted
 	lost  Tally                  // of what was stopped below
+	basis string                 // of a leaf, where turns are kept
 	asked int                    // questions that its leaf has put to the world, tools aside
 	began time.Time              // for its time limits: in this run or the one that first began it
 	sub   *subRun                // of its leaf as an agent

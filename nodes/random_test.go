@@ -253,9 +253,9 @@ func (l *loader) twice(r rapid.TB, g *engine.Graph, p *pipeline, moment int) (st
 }
 
 // run runs a pipeline where waiting takes no time.
-func (l *loader) run(r rapid.TB, g *engine.Graph, p *pipeline, turns engine.Turns) *heard {
+func (l *loader) run(r rapid.TB, g *engine.Graph, p *pipeline, turns engine.Turns, more ...engine.Option) *heard {
 	var h *heard
-	synctest.Test(l.T, func(t *testing.T) { h = hear(t.Context(), g, p, turns) })
+	synctest.Test(l.T, func(t *testing.T) { h = hear(t.Context(), g, p, turns, more...) })
 	if err := p.witness().hears(h, none); err != nil {
 		r.Fatal(err)
 	}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	"github.com/flowrun/flowrun/spec"
+)
+
+// What a leaf did before, where a run begins again and the file or a part of its work is another.
+
+// write is all that the file says of a leaf: its own fields, with what they name in the header.
+func (vx *vertex) write() []byte {
+	b := append([]byte(vx.kind.Name+" "+vx.body.Uses+" "), vx.node.AppendWritten(nil)...)
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// basis is what a leaf's work rests on: what its file says of it, what it receives, and what its expressions read. Secrets
+// are not among that, lest a digest of them be kept, nor is the run, of which another may go on with the work.
+func (v *Visit) basis() string {
+	b := spec.AppendJSON(slices.Clip(v.vx.written()), v.prev)
+	e := &env{v, v.prev, v.locals}
+	for _, name := range v.vx.names {
+		if name != "prev" && name != "run" && name != "secrets" {
+			b = spec.AppendJSON(append(append(append(b, '\n'), name...), '='), e.Value(name))
+		}
+	}
+	for _, name := range v.vx.steps {
+		b = spec.AppendJSON(append(append(append(b, '\n'), name...), ':'), e.Step(name))
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// known is how the same work ended before; nil where it is not known, or did not succeed. It works out the basis.
+func (v *Visit) known() *Finished {
+	r := v.run
+	if r.turns == nil || v.passing() {
+		return nil
+	}
+	own := v.own()
+	if own.basis == "" { // at the first attempt
+		own.basis = v.basis()
+	}
+	if r.reuse == nil {
+		return nil
+	}
+	if f, ok := r.reuse(v.Turn(), own.basis); ok && f.Status == string(Completed) && f.Error == nil {
+		return f
+	}
+	return nil
+}
