@@ -173,7 +173,7 @@ func write(t *testing.T, name, text string) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -242,6 +242,7 @@ var vague = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d\b`), "TIME"},
 	{regexp.MustCompile(`  [0-9a-f]{8}  `), "  KEY  "},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "SIGNATURE"},
 	{regexp.MustCompile(`"duration_ms": ?\d+`), `"duration_ms": 0`},
 	{regexp.MustCompile(`time="\d+\.\d+"`), `time="0"`},
 	{regexp.MustCompile(`(?m) +$`), ""},

@@ -56,12 +56,13 @@ func TestImports(t *testing.T) {
 		"engine":            {"spec"},
 		"cache":             {},
 		"allowed":           {},
+		"audit":             {"engine"},
 		"recording":         {"spec", "engine"},
 		"journal":           {"spec", "engine"},
 		"nodes":             {"spec", "agents", "agents/mcp", "engine"},
 		"pipetest":          {"spec", "agents", "engine", "nodes", "recording"},
 		"examples":          {},
-		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "recording", "journal", "pipetest", "examples"},
+		"cli":               {"spec", "agents", "engine", "nodes", "cache", "allowed", "audit", "recording", "journal", "pipetest", "examples"},
 		"leaktest":          {},                          // for tests
 		"bench":             {"spec", "engine", "nodes"}, // a module of its own
 	}

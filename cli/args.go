@@ -97,7 +97,10 @@ func tooMany(command *urfave.Command, n int) string {
 	switch takes := strings.Trim(command.ArgsUsage, "[]"); {
 	case takes == "" && n > 0:
 		return fmt.Sprintf("flowrun %s takes no arguments", command.Name)
-	case n > 1 && !strings.HasSuffix(takes, "..."):
+	case strings.HasSuffix(takes, "...") || n <= len(strings.Fields(takes)):
+	case len(strings.Fields(takes)) > 1:
+		return fmt.Sprintf("flowrun %s takes %s, not %d arguments", command.Name, takes, n)
+	default:
 		return fmt.Sprintf("flowrun %s takes one %s, not %d arguments", command.Name, takes, n)
 	}
 	return ""

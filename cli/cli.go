@@ -77,7 +77,7 @@ func (p *program) app() *urfave.App {
 			return err
 		},
 		Commands: []*urfave.Command{
-			p.runCommand(), p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
+			p.runCommand(), p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.auditCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", Action: func(*urfave.Context) error {
 				_, err := fmt.Fprintln(p.Out, "flowrun", version())
 				return err

@@ -73,6 +73,8 @@ func candidates(app *urfave.App, line []string) []string {
 		return agents.NewSet().Names()
 	case command.Name == "cache":
 		return cacheActions
+	case command.Name == "audit":
+		return auditActions
 	case command.Name == "completion":
 		return shells
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func (p *program) runCommand() *urfave.Command {
 		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
 		&urfave.StringFlag{Name: "record", Usage: "keep in `FILE` all that models, commands, requests and tools answer"},
 		&urfave.StringFlag{Name: "replay", Usage: "answer from `FILE`, which --record wrote, and ask nothing: no key and no grant but for files and variables is needed"},
+		auditFlags()[0], auditFlags()[1],
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
@@ -70,7 +72,7 @@ func contradictions(c *urfave.Context) error {
 	case c.String("input-file") == "-" && c.Args().First() == "-":
 		return usage("the pipeline and its input cannot both come from standard input")
 	}
-	return recordingFlags(c)
+	return cmp.Or(recordingFlags(c), checkAudit(c))
 }
 
 func (p *program) run(c *urfave.Context) error {
@@ -142,6 +144,13 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	}
 	ctx, stop := p.interruptible()
 	defer stop()
+	trail, err := openTrail(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	opts = append(opts, trail.options(cancel)...)
 	events, err := p.events(c.String("events"))
 	if err != nil {
 		return err
@@ -162,6 +171,7 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	}
 	result, runErr := engine.Run(ctx, graph, input, opts...)
 	p.live.close() // the output may go to the same terminal
+	audited := trail.close(p.Err, runErr)
 	if result == nil {
 		return runErr
 	}
@@ -173,7 +183,7 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	if !c.Bool("quiet") {
 		tape.warn(p.Err, result)
 	}
-	return cmp.Or(runErr, kept, shown, events.close())
+	return cmp.Or(runErr, audited, kept, shown, events.close())
 }
 
 // show prints what the run came to on standard output.
