@@ -39,6 +39,20 @@ func Check(g *Graph, input any, opts ...Option) error {
 	return newRun(g, opts).prepare(input)
 }
 
+// CheckAll says what would keep all runs from beginning, whatever their inputs are.
+func CheckAll(g *Graph, opts ...Option) error {
+	r := newRun(g, opts)
+	r.anyInput = true
+	return r.prepare(nil)
+}
+
+// Accepts says what of an input does not fit what the graph takes; [Run] would refuse it.
+func (g *Graph) Accepts(input any) error {
+	invalid := &InvalidError{}
+	accept(g.root.pipeline, input, invalid)
+	return invalid.orNil()
+}
+
 // prepare finds, before anything runs, what would keep the run from succeeding.
 func (r *run) prepare(input any) error {
 	p := r.graph.root.pipeline
@@ -53,10 +67,12 @@ func (r *run) prepare(input any) error {
 		return err
 	}
 	invalid := &InvalidError{}
-	r.input = accept(p, input, invalid)
+	if !r.anyInput {
+		r.input = accept(p, input, invalid)
+	}
 	r.params = complete(p, r.params, invalid)
 	invalid.Missing = append(invalid.Missing, r.graph.unready()...)
-	invalid.Missing = append(invalid.Missing, r.graph.unpriced()...)
+	invalid.Missing = append(invalid.Missing, r.graph.unpriced(r.pool.money())...)
 	if err := invalid.orNil(); err != nil {
 		return err
 	}
@@ -177,8 +193,8 @@ func (g *Graph) unready() []string {
 }
 
 // unpriced are the models of nodes within a budget of money that have no known price: what they cost could not be
-// counted.
-func (g *Graph) unpriced() []string {
+// counted. around tells that all of the graph is within one.
+func (g *Graph) unpriced(around bool) []string {
 	seen := map[*unit]bool{}
 	var problems []string
 	var check func(u *unit, budgeted bool)
@@ -200,7 +216,7 @@ func (g *Graph) unpriced() []string {
 			}
 		}
 	}
-	check(g.root, false)
+	check(g.root, around)
 	slices.Sort(problems)
 	return slices.Compact(problems)
 }

@@ -11,7 +11,7 @@ import (
 
 // Allowance bounds what models may use. What is 0 is not bounded.
 type Allowance struct {
-	Field  string // in which it is written
+	Field  string // in which it is written, up to the names of its parts, as in limits.budget.
 	Tokens int    // of input and output together
 	Cost   Cost
 }
@@ -30,7 +30,7 @@ func AllowanceIn(o *spec.Object, field string) Allowance {
 		return Allowance{}
 	}
 	b := o.Record("budget")
-	return Allowance{Field: strings.TrimPrefix(field+".budget", "."), Tokens: b.Int("tokens"), Cost: Cost(b.Float("usd")*1e6+0.5) * 1e6}
+	return Allowance{Field: strings.TrimPrefix(field+".budget.", "."), Tokens: b.Int("tokens"), Cost: USD(b.Float("usd"))}
 }
 
 // purse is what an allowance leaves. Before each call the most that it may use is held back, and given back when it has
@@ -41,6 +41,7 @@ type purse struct {
 	mu      sync.Mutex
 	used    Usage
 	held    Usage
+	refused bool          // a call, for good
 	settled chan struct{} // closed when a call in flight has ended; nil where nobody waits for that
 }
 
@@ -62,11 +63,11 @@ func over[T int | Cost](limit, used, held, most T) bool {
 }
 
 func (p *purse) refusal(field, limit, used, most string) string {
-	s := fmt.Sprintf("reached %s.%s=%s: %s used", p.limit.Field, field, limit, used)
+	s := fmt.Sprintf("reached %s%s=%s: %s used", p.limit.Field, field, limit, used)
 	if most != "0" {
 		s += fmt.Sprintf(", and this call may use %s", most)
 	}
-	return s + fmt.Sprintf(" (raise %s.%s)", p.limit.Field, field)
+	return s + fmt.Sprintf(" (raise %s%s)", p.limit.Field, field)
 }
 
 func dollars(c Cost) string { return fmt.Sprintf("%.6g", c.USD()) }
@@ -96,6 +97,7 @@ func tryHold(purses []*purse, most Usage) (wait <-chan struct{}, err error) {
 		case problem == "":
 			p.held.Add(most)
 		case never:
+			p.refused = true
 			err = &Error{Kind: Budget, Message: problem}
 		default:
 			if p.settled == nil {

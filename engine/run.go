@@ -47,12 +47,14 @@ type run struct {
 	grants    Grants
 	params    map[string]any
 	input     any
+	anyInput  bool // only what does not depend on the input is checked
 	turns     Turns
 	reuse     func(turn, basis string) (*Finished, bool)
 	cache     *Cache
 	recorder  Recorder
 	replay    Replay
-	lanes     lanes
+	lanes     *lanes // of the models
+	pool      *Pool  // nil where it shares nothing with other runs
 	listeners []Listener
 	secrets   []string
 	environ   func(string) (string, bool)
@@ -90,7 +92,7 @@ func NewRunID(t time.Time) string {
 }
 
 func newRun(g *Graph, opts []Option) *run {
-	r := &run{graph: g, lanes: lanes{rates: g.rates}}
+	r := &run{graph: g, lanes: &lanes{rates: g.rates}}
 	r.defaults(g.root.limits)
 	for _, o := range opts {
 		o(r)
@@ -116,6 +118,9 @@ func (r *run) start(outer Scope) *Result {
 	defer root.scope.Stop(nil)
 	steps := newBudget("max_steps", r.limits.steps, r.total.counted(), nil)
 	main := &file{unit: r.graph.root, input: r.input, params: r.params, visits: r.limits.visits}
+	if r.pool != nil {
+		main.purses = []*purse{&r.pool.purse}
+	}
 	main.open(r.limits.budget, r.total.Usage.Total())
 	name := main.unit.pipeline.Name
 	if r.recorder != nil {

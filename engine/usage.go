@@ -129,6 +129,9 @@ func (u *Usage) sub(o Usage) {
 // sums are exact and do not depend on their order.
 type Cost int64
 
+// USD is an amount of US dollars, to the millionth.
+func USD(dollars float64) Cost { return Cost(dollars*1e6+0.5) * 1e6 }
+
 // USD is the amount in US dollars.
 func (c Cost) USD() float64 { return float64(c) / 1e12 }
 
