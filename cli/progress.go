@@ -165,9 +165,18 @@ func price(u engine.Usage) string {
 	case usd == 0:
 		return ""
 	case !known:
-		return fmt.Sprintf(", $%.4f and what has no price", usd)
+		return ", " + dollars(usd) + " and what has no price"
 	}
-	return fmt.Sprintf(", $%.4f", usd)
+	return ", " + dollars(usd)
+}
+
+// dollars is a price with four decimals: of one too small for them, that it is.
+func dollars(usd float64) string {
+	const least = 0.0001
+	if usd < least {
+		return "<$0.0001"
+	}
+	return fmt.Sprintf("$%.4f", usd)
 }
 
 // label is the node's name with the item or visit that it stands for.
