@@ -311,7 +311,7 @@ func (a *arguments) check(name string, v any, values bool) error {
 	}
 	var problems []string
 	for _, key := range a.needed {
-		if _, ok := args[key]; !ok {
+		if _, ok := args[key]; !ok && !a.meant(key, args) {
 			problems = append(problems, fmt.Sprintf("%s.%s is missing", name, key))
 		}
 	}
@@ -333,6 +333,16 @@ func (a *arguments) check(name string, v any, values bool) error {
 		problems = append(problems[:5], fmt.Sprintf("and %d more", more))
 	}
 	return errors.New(strings.Join(problems, "; "))
+}
+
+// meant tells whether an unknown argument is a misspelt one: it is reported as unknown then, and not as missing.
+func (a *arguments) meant(name string, args map[string]any) bool {
+	for key := range args {
+		if _, known := a.values[key]; !known && spec.DidYouMean(key, []string{name}) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // complete adds what was left out and has a default.

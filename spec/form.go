@@ -293,6 +293,7 @@ func (Record) takes(t *tree) bool { return t.form == mappingForm && !t.braces }
 func (x Record) read(r *reader, t *tree, f *Field) any {
 	o := r.object(t, x.Fields)
 	before := r.load.count()
+	var meant []string
 	for _, p := range t.pairs {
 		if r.load.full() {
 			break
@@ -303,11 +304,12 @@ func (x Record) read(r *reader, t *tree, f *Field) any {
 				hint = `YAML reads what stands before ": " as a key; quote the whole expression`
 			}
 			r.problem(p.key, hint, "unknown key %s in %s%s", quote(p.key.text), f.Name, DidYouMean(p.key.text, fieldNames(x.Fields)))
+			meant = append(meant, nearest(p.key.text, fieldNames(x.Fields)))
 			continue
 		}
 		r.field(o, field(x.Fields, p.key.text), p.value)
 	}
-	r.complete(o, f.Name, x.Fields, x.Rules)
+	r.complete(o, f.Name, x.Fields, x.Rules, meant)
 	o.flawed = r.load.count() > before
 	return o
 }

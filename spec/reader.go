@@ -51,7 +51,7 @@ func (r *reader) file(t *tree) {
 			r.field(r.p.Header, &header[i], v)
 		}
 	}
-	r.complete(r.p.Header, "the header", header, nil)
+	r.complete(r.p.Header, "the header", header, nil, nil)
 	if name := r.p.Header.Text(nameField); name != "" {
 		r.p.Name = name
 	}
@@ -143,22 +143,24 @@ func unquoted(t *tree) *tree {
 	return t
 }
 
-// complete reports fields that are missing and rules that do not hold.
-func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule) {
+// complete reports fields that are missing and rules that do not hold. Those that were meant by misspelt keys are not
+// missing: their keys were reported.
+func (r *reader) complete(o *Object, what string, fields []Field, rules []Rule, meant []string) {
+	written := func(name string) bool { return o.written(name) != nil }
+	there := func(name string) bool { return written(name) || slices.Contains(meant, name) }
 	for _, f := range fields {
-		if f.Required && o.written(f.Name) == nil {
+		if f.Required && !there(f.Name) {
 			r.problemAt(o.Pos, "", "%s needs %s: %s", what, f.Name, f.Form)
 		}
 	}
-	written := func(name string) bool { return o.written(name) != nil }
 	for _, rule := range rules {
-		if len(rule.AnyOf) > 0 && !slices.ContainsFunc(rule.AnyOf, written) {
+		if len(rule.AnyOf) > 0 && !slices.ContainsFunc(rule.AnyOf, there) {
 			r.problemAt(o.Pos, rule.Hint, "%s", rule.Message)
 		}
 		if len(rule.NotBoth) > 0 && !slices.ContainsFunc(rule.NotBoth, func(n string) bool { return !written(n) }) {
 			r.problemAt(o.Place(rule.NotBoth[len(rule.NotBoth)-1]), rule.Hint, "%s", rule.Message)
 		}
-		if rule.Only != "" && written(rule.Only) && !slices.ContainsFunc(rule.With, written) {
+		if rule.Only != "" && written(rule.Only) && !slices.ContainsFunc(rule.With, there) {
 			r.problemAt(o.Place(rule.Only), rule.Hint, "%s", rule.Message)
 		}
 	}
@@ -199,8 +201,12 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 		fields = append(slices.Clone(fields), extra...)
 	}
 	n.Object = r.object(t, fields)
+	var meant []string
 	for i, p := range t.pairs {
 		own := field(fields, p.key.text)
+		if own == nil && !r.known(p.key.text, n, n.Kind, extra) {
+			meant = append(meant, nearest(p.key.text, fieldNames(fields)))
+		}
 		if p.key == guess && fields[0].Form.takes(p.value) {
 			own = &fields[0]
 		}
@@ -214,7 +220,7 @@ func (r *reader) child(t *tree, f *Field, extra []Field, index int) *Node {
 	}
 	n.broken = n.broken || n.lacks()
 	if guess == nil {
-		r.complete(n.Object, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules))
+		r.complete(n.Object, n.Kind.Name, n.Kind.Fields, slices.Concat(n.Kind.Rules, r.load.lang.Rules), meant)
 	}
 	r.children(n)
 	switch {
