@@ -112,26 +112,30 @@ func mockFields() []spec.Field {
 // AgentForm is the settings of an agent as a node writes them.
 func AgentForm(opts ...Option) spec.Form { return settings(newOptions(opts), useField()) }
 
-// Mockable are the names that mocks may have in a file, and those of servers, whose tools may have some too: NAME.TOOL.
-// Both are sorted.
-func Mockable(p *spec.Pipeline) (names, servers []string) {
-	names = Agents(p)
+// Mockable are the names that mocks may have in a file.
+type Mockable struct {
+	Nodes   []string // agents, and nodes that ask something themselves
+	Tools   []string // those that ask something themselves
+	Servers []string // whose tools may have mocks as well: NAME.TOOL
+}
+
+// MockableIn are the names that mocks may have in a file.
+func MockableIn(p *spec.Pipeline) Mockable {
+	m := Mockable{Nodes: Agents(p)}
 	for _, n := range p.Nodes() {
 		if asks := n.Kind.Name == "exec" || n.Kind.Name == "http"; asks && n.Name != "" {
-			names = append(names, n.Name)
+			m.Nodes = append(m.Nodes, n.Name)
 		}
 	}
 	for _, e := range p.Header.Entries("tools") {
 		switch t, ok := e.Value.(*spec.Object); {
 		case ok && (t.Has("exec") || t.Has("http")):
-			names = append(names, e.Name)
+			m.Tools = append(m.Tools, e.Name)
 		case ok && t.Has("mcp"):
-			names, servers = append(names, e.Name), append(servers, e.Name)
+			m.Servers = append(m.Servers, e.Name)
 		}
 	}
-	slices.Sort(names)
-	slices.Sort(servers)
-	return slices.Compact(names), servers
+	return m
 }
 
 // mockOf is what answers in a node's place; nil where nothing does.

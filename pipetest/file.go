@@ -149,12 +149,17 @@ func check(o *spec.Object, p *spec.Pipeline, problem func(at spec.Pos, hint, mes
 	if len(cases) == 0 {
 		problem(o.Place("cases"), "add one: cases: [{name: ..., input: ...}]", "the file has no cases")
 	}
-	known, servers := mockable(p)
-	known = slices.Clip(known)
+	can := mockable(p)
+	known := slices.Concat(can.Nodes, can.Tools, can.Servers)
+	slices.Sort(known)
+	known = slices.Clip(slices.Compact(known))
 	mocks := func(at *spec.Object, names []string) {
 		for _, e := range at.Entries("mocks") {
 			server, part, _ := strings.Cut(e.Name, ".")
-			if !slices.Contains(names, e.Name) && (part == "" || !slices.Contains(servers, server)) {
+			switch {
+			case slices.Contains(can.Nodes, e.Name) && (slices.Contains(can.Tools, e.Name) || slices.Contains(can.Servers, e.Name)):
+				problem(e.Pos, "rename one of them", fmt.Sprintf("mocks: %s is the name of a tool, and of an agent or a node as well", e.Name))
+			case !slices.Contains(names, e.Name) && (part == "" || !slices.Contains(can.Servers, server)):
 				problem(e.Pos, hintOf(names), fmt.Sprintf("mocks: the pipeline has no agent, command, request or server called %q%s", e.Name, spec.DidYouMean(e.Name, names)))
 			}
 		}
@@ -205,14 +210,14 @@ func hintOf(names []string) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
-// mockable are the names that mocks may have in a pipeline and those that it includes, and those of servers.
-func mockable(p *spec.Pipeline) (names, servers []string) {
+// mockable are the names that mocks may have in a pipeline and those that it includes.
+func mockable(p *spec.Pipeline) nodes.Mockable {
+	var all nodes.Mockable
 	for _, p := range nodes.Language().Compile(p).Pipelines() {
-		n, s := nodes.Mockable(p)
-		names, servers = append(names, n...), append(servers, s...)
+		m := nodes.MockableIn(p)
+		all.Nodes, all.Tools, all.Servers = append(all.Nodes, m.Nodes...), append(all.Tools, m.Tools...), append(all.Servers, m.Servers...)
 	}
-	slices.Sort(names)
-	return slices.Compact(names), servers
+	return all
 }
 
 // expectations are those of a case, each an expression or a mapping.

@@ -192,6 +192,9 @@ func (p Plan) run(ctx context.Context, c *Case, kept *shelf) []Failure {
 	expected := c.reads("status") || c.reads("error")
 	if missed := result != nil && result.Error != nil && result.Error.Kind == engine.Recording; missed || !expected && seen["status"] != string(engine.Completed) {
 		why := strings.Split(seen["why"].(string), "\n")
+		if e, _ := seen["error"].(map[string]any); seen["status"] == refusedStatus && e["kind"] == string(engine.Permission) {
+			why = append(why, "mock what needs it under mocks, or allow it")
+		}
 		return []Failure{{Pos: c.Pos, Message: "the run did not complete: " + why[0], Detail: why[1:]}}
 	}
 	var failures []Failure
@@ -298,9 +301,12 @@ func (c *Case) reads(name string) bool {
 	})
 }
 
+// refusedStatus is that of a run that could not begin.
+const refusedStatus = "refused"
+
 // seen is what expectations read of a run: its result, or the error for which it could not begin.
 func (c *Case) seen(result *engine.Result, err error) (spec.Values, error) {
-	seen := spec.Values{"output": nil, "error": nil, "status": "refused", "usage": nil, "input": c.at.Literal("input"), "params": c.params(), "env": c.env()}
+	seen := spec.Values{"output": nil, "error": nil, "status": refusedStatus, "usage": nil, "input": c.at.Literal("input"), "params": c.params(), "env": c.env()}
 	nodes := map[string]any{}
 	if result != nil {
 		b, broken := json.Marshal(result)
