@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"regexp"
 	"strings"
@@ -81,7 +82,7 @@ func (c *Client) connect(ctx context.Context, t sdk.Transport) error {
 	})
 	session, err := client.Connect(ctx, t, nil)
 	if err != nil {
-		return plain(err)
+		return c.plain(err)
 	}
 	c.session = session
 	c.stale.Store(true)
@@ -131,7 +132,7 @@ func (c *Client) list(ctx context.Context) ([]Tool, error) {
 	for cursor := ""; ; {
 		page, err := c.session.ListTools(ctx, &sdk.ListToolsParams{Cursor: cursor})
 		if err != nil {
-			return nil, plain(err)
+			return nil, c.plain(err)
 		}
 		for _, t := range page.Tools {
 			if t == nil || !toolName.MatchString(t.Name) {
@@ -173,7 +174,7 @@ func (c *Client) Call(ctx context.Context, name string, arguments map[string]any
 	c.traffic.Store(0)
 	got, err := c.session.CallTool(ctx, &sdk.CallToolParams{Name: name, Arguments: arguments})
 	if err != nil {
-		return Result{}, plain(err)
+		return Result{}, c.plain(err)
 	}
 	if len(got.InputRequests) > 0 {
 		return Result{}, errors.New("it asks for more input, which it does not get here")
@@ -221,9 +222,9 @@ func text(part sdk.Content) string {
 	return "[a part of a kind that is not known]"
 }
 
-// plain is an error without what the protocol's library says around those of ours.
-func plain(err error) error {
-	if errors.Is(err, ErrFlood) {
+// plain is an error without what the protocol's library says around those of ours, or in their place.
+func (c *Client) plain(err error) error {
+	if errors.Is(err, ErrFlood) || c.traffic.Load() > maxTraffic {
 		return ErrFlood
 	}
 	return err
@@ -263,12 +264,39 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header[name] = values
 	}
 	resp, err := c.through.RoundTrip(req)
+	if err == nil {
+		if err = strange(req, resp); err != nil {
+			resp.Body.Close()
+		}
+	}
 	if err != nil {
 		end()
 		return nil, err
 	}
 	resp.Body = &ending{metered{resp.Body, c.client}, end}
 	return resp, nil
+}
+
+// strange says of an answer to a call that it is none of the protocol: the library would wait for another.
+func strange(req *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK || req.Method != http.MethodPost || req.GetBody == nil {
+		return nil
+	}
+	switch kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind {
+	case "application/json", "text/event-stream":
+		return nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return err
+	}
+	var m struct {
+		ID any `json:"id"`
+	}
+	if err := json.NewDecoder(body).Decode(&m); err != nil || m.ID == nil {
+		return err
+	}
+	return fmt.Errorf("it answered with %.100q, which is not what a server of tools answers with", resp.Header.Get("Content-Type"))
 }
 
 // ending is a body with what is done when it is closed.
