@@ -113,6 +113,10 @@ func (c *Call) Grants() Grants { return c.visit.run.grants }
 // that was cut could not be known any more.
 func (c *Call) Hide(s string) string { return c.visit.run.stream.mask.text(s) }
 
+// Cut is how many bytes of a text are told where at most so many may be: no character is cut, and no secret, a part of
+// which could not be known any more.
+func (c *Call) Cut(s string, most int) int { return c.visit.run.stream.mask.cut(s, most) }
+
 // subRun is an agent's work with one model, as it is told.
 type subRun struct {
 	model string

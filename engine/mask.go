@@ -235,12 +235,20 @@ const maxMessage = 4 << 10
 
 // shorten bounds a message. It is cut between characters, and no secret is cut: a part of one could not be known.
 func (m *mask) shorten(s string) string {
-	if len(s) > maxMessage {
-		end := m.settled(s[:maxMessage])
-		for end > 0 && !utf8.RuneStart(s[end]) {
-			end--
-		}
+	if end := m.cut(s, maxMessage); end < len(s) {
 		s = fmt.Sprintf("%s… and %d bytes more", s[:end], len(s)-end)
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// cut is how many bytes of a text are told where at most so many may be.
+func (m *mask) cut(s string, most int) int {
+	if len(s) <= most {
+		return len(s)
+	}
+	end := m.settled(s[:most])
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return end
 }

@@ -20,6 +20,8 @@ func TestNeeds(t *testing.T) {
 		"standard input":         {"exec: [sh]\nstdin: rm -rf /", "--allow-exec=sh  (p.yaml:1:7)\n" + ` sh <<< "rm -rf /"`},
 		"the environment":        {"exec: [git, pull]\nenvironment: {GIT_SSH_COMMAND: ./x y}", "--allow-exec=git  (p.yaml:1:7)\n" + ` GIT_SSH_COMMAND="./x y" git pull`},
 		"code that is loaded":    {"exec: [echo]\nenvironment: {A: b, LD_PRELOAD: ./x.so}", "--allow-exec  (p.yaml:1:7: LD_PRELOAD can make any command of it)\n A=b LD_PRELOAD=./x.so echo"},
+		"code in a tool":         {"tools: {t: {exec: [echo], environment: {LD_PRELOAD: ./x.so}}}\ntool: t", "--allow-exec  (p.yaml:1:19: LD_PRELOAD can make any command of it)\n LD_PRELOAD=./x.so echo"},
+		"code in a server":       {"tools: {t: {mcp: {command: [npx, x], environment: {LD_PRELOAD: ./x.so}}}}\ntool: t.x", "--allow-mcp=t  (p.yaml:1:18)\n LD_PRELOAD=./x.so npx x"},
 		"another linker's":       {"exec: [echo]\nenvironment: {DYLD_INSERT_LIBRARIES: x}", "--allow-exec  (p.yaml:1:7: DYLD_INSERT_LIBRARIES can make any command of it)\n DYLD_INSERT_LIBRARIES=x echo"},
 		"another PATH":           {"exec: [make]\nenvironment: {Path: .}", "--allow-exec  (p.yaml:1:7: Path can make any command of it)\n Path=. make"},
 		"a folder":               {"exec: [pwd]\ndir: a b", "--allow-exec=pwd  (p.yaml:1:7)\n" + ` pwd (in "a b")`},

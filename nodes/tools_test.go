@@ -169,6 +169,19 @@ func TestToolCalls(t *testing.T) {
 	}
 }
 
+// TestSecretAtTheCut has a tool print a secret where its result is cut for the model: no part of it is shown.
+func TestSecretAtTheCut(t *testing.T) {
+	t.Parallel()
+	for _, before := range []int{64<<10 - 1, 64<<10 - 10, 64<<10 - 21} {
+		src := fmt.Sprintf("secrets: [KEY]\ntools: {t: {exec: [sh, -c, 'head -c %d /dev/zero | tr \"\\0\" x; echo $KEY and more'], environment: {KEY: '${{ secrets.KEY }}'}}}\n", before) +
+			"agent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: done}}\n"
+		got, err := called(t, src, engine.WithEnviron(func(string) (string, bool) { return "s3cret-of-22-letters--", true }))
+		if want := fmt.Sprintf("%s\n[cut here: the result has 31 bytes more]", strings.Repeat("x", before)); err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("%d: got %v, %.100q", before, err, got[0][max(0, len(got[0])-100):])
+		}
+	}
+}
+
 // TestToolsThatEndARun holds what is not for a model to know of: limits, budgets and permissions.
 func TestToolsThatEndARun(t *testing.T) {
 	t.Parallel()

@@ -104,7 +104,7 @@ func use(ctx context.Context, c *engine.Call, tools map[string]offered, calls []
 		if err != nil {
 			value = c.Hide(reason(err))
 		}
-		results[i].Text = told(spec.AsText(value))
+		results[i].Text = told(c, spec.AsText(value))
 		return nil
 	})
 	return results, err
@@ -118,7 +118,7 @@ func useOne(ctx context.Context, c *engine.Call, tool offered, call agents.ToolC
 		return nil, engine.Errorf(engine.Schema, "the arguments are no JSON object")
 	}
 	returned := c.Called(call.Name, call.ID, spec.Copy(v))
-	defer func() { returned(told(spec.AsText(value)), err) }()
+	defer func() { returned(told(c, spec.AsText(value)), err) }()
 	if tool.tool.arguments != nil {
 		args = tool.tool.arguments.complete(args)
 	}
@@ -148,11 +148,11 @@ func reason(err error) string {
 }
 
 // told is a result as a model is told it: of a long one the beginning, and how much was left out.
-func told(s string) string {
+func told(c *engine.Call, s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= maxToolReply {
+	end := c.Cut(s, maxToolReply)
+	if end == len(s) {
 		return s
 	}
-	kept := strings.ToValidUTF8(s[:maxToolReply], "")
-	return kept + fmt.Sprintf("\n[cut here: the result has %d bytes more]", len(s)-len(kept))
+	return s[:end] + fmt.Sprintf("\n[cut here: the result has %d bytes more]", len(s)-end)
 }
