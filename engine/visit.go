@@ -193,7 +193,10 @@ func (v *Visit) restore() {
 	if c == nil {
 		return
 	}
-	v.counts = append([]int(nil), c.Counts...)
+	if len(c.Counts) > 0 {
+		v.counts = make([]int, len(v.vx.children))
+		copy(v.counts, c.Counts) // from a store, which may hold anything
+	}
 	v.tally = c.Tally.clone()
 	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
 	v.recall(c.Names)

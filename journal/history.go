@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ type Summary struct {
 	EndedAt   time.Time // zero while it has not
 	Steps     int
 	Failures  int
-	Usage     engine.Usage
+	Usage     engine.Usage // calls, tokens of input and output, cost, and calls without a price
 	ErrorKind engine.ErrorKind
 	Error     string // with its place
 	Owner     Owner  // where it goes on
@@ -80,11 +79,6 @@ func (r resultRow) result(s Summary) (*engine.Result, error) {
 		Usage: r.Usage, StartedAt: s.StartedAt, Duration: r.Duration, Nodes: r.Nodes}, err
 }
 
-func usageColumn(by engine.ByAgent) (string, error) {
-	b, err := json.Marshal(by.Total())
-	return string(b), err
-}
-
 // Filter says which runs are listed: those for which all that is set is true.
 type Filter struct {
 	Workflow  string
@@ -97,7 +91,7 @@ type Filter struct {
 	Limit     int       // so many of the newest; 0: all
 }
 
-const summaryColumns = "key, id, workflow, file, status, user_id, session_id, batch, line, origin, started_at, ended_at, steps, failures, usage, error_kind, error, damage, since"
+const summaryColumns = "key, id, workflow, file, status, user_id, session_id, batch, line, origin, started_at, ended_at, steps, failures, calls, input_tokens, output_tokens, cost, unpriced, error_kind, error, damage, since"
 
 // List lists runs, the newest first.
 func (j *Journal) List(f Filter) ([]Summary, error) {
@@ -148,12 +142,8 @@ func (f Filter) where() (string, []any) {
 // summary reads a row; damage says what is wrong with it.
 func (j *Journal) summary(rows interface{ Scan(...any) error }) (s Summary, damage string) {
 	var started, ended int64
-	var usage string
 	err := rows.Scan(&s.key, &s.ID, &s.Workflow, &s.File, &s.Status, &s.UserID, &s.SessionID, &s.Batch, &s.Line, &s.Origin, &started, &ended, &s.Steps, &s.Failures,
-		&usage, &s.ErrorKind, &s.Error, &damage, &s.since)
-	if err == nil && usage != "{}" {
-		err = strictly(usage, &s.Usage)
-	}
+		&s.Usage.Calls, &s.Usage.InputTokens, &s.Usage.OutputTokens, &s.Usage.Cost, &s.Usage.Unpriced, &s.ErrorKind, &s.Error, &damage, &s.since)
 	s.StartedAt = time.Unix(0, started).UTC()
 	if ended != 0 {
 		s.EndedAt = time.Unix(0, ended).UTC()

@@ -79,7 +79,8 @@ type Run struct {
 	next   int64 // number of an entry
 	since  int64 // number of the first that counts
 	seq    int   // of the last event
-	idle   bool  // it was taken, and has not gone on yet
+	counts counts
+	idle   bool // it was taken, and has not gone on yet
 	closed bool
 	broken error // what could not be made a row
 }
@@ -177,6 +178,7 @@ func (r *Run) load(id string) error {
 	if err != nil {
 		return err
 	}
+	r.counts = countsOf(r.position.Find("/").Spent)
 	r.seq, err = r.j.lastSeq(r.key)
 	return err
 }
@@ -196,6 +198,7 @@ func (r *Run) Restart() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.position.Reset()
+	r.counts = counts{}
 	r.since = r.next
 }
 
@@ -227,9 +230,12 @@ func (r *Run) Record(e engine.Entry) (kept func() error) {
 		r.breaks(err)
 		return r.Err
 	}
-	r.position.Record(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before := countsOf(r.position.Find(e.Turn).Spent)
+	r.position.Record(e)
+	r.counts = r.counts.plus(countsOf(r.position.Find(e.Turn).Spent)).minus(before)
+	sum := r.counts
 	r.goOn()
 	key := r.key<<32 | r.next
 	r.next++
@@ -237,6 +243,7 @@ func (r *Run) Record(e engine.Entry) (kept func() error) {
 		if err := row.large.keep(t, r.j.folder, r.key); err != nil {
 			return err
 		}
+		t.counts[r] = sum
 		if memory != nil {
 			if err := r.remember(t, e.Turn, memory, at); err != nil {
 				return err
@@ -286,10 +293,7 @@ func (r *Run) End(result *engine.Result) error {
 	if err != nil {
 		return r.breaks(err)
 	}
-	usage, err := usageColumn(result.Usage)
-	if err != nil {
-		return r.breaks(err)
-	}
+	sum := countsOf(engine.Tally{Steps: result.Steps, Failures: result.Failures, Usage: result.Usage})
 	kind, message := "", ""
 	if result.Error != nil {
 		kind, message = string(result.Error.Kind), result.Error.Error()
@@ -301,8 +305,12 @@ func (r *Run) End(result *engine.Result) error {
 		if err := row.large.keep(t, r.j.folder, r.key); err != nil {
 			return err
 		}
-		return t.exec(`UPDATE runs SET status = ?, ended_at = ?, steps = ?, failures = ?, usage = ?, error_kind = ?, error = ?, result = ?, result_large = ? WHERE key = ?`,
-			string(result.Status), now, result.Steps, result.Failures, usage, kind, message, row.json, row.large.column(), r.key)
+		delete(t.counts, r)
+		if err := sum.keep(t, r.key); err != nil {
+			return err
+		}
+		return t.exec("UPDATE runs SET status = ?, ended_at = ?, error_kind = ?, error = ?, result = ?, result_large = ? WHERE key = ?",
+			string(result.Status), now, kind, message, row.json, row.large.column(), r.key)
 	})
 	r.mu.Unlock()
 	return kept()
@@ -325,7 +333,7 @@ func (r *Run) Close() error {
 		return nil
 	}
 	r.closed = true
-	err := r.j.w.put(0, func(*tx) error { return nil })()
+	err := r.j.w.flush()
 	r.owned.release()
 	return err
 }

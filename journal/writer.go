@@ -46,7 +46,8 @@ type writer struct {
 	mu      sync.Mutex
 	drained *sync.Cond
 	next    *round
-	failed  error // the first
+	last    *round // that is being written, or was
+	failed  error  // the first
 	closing bool
 }
 
@@ -66,7 +67,7 @@ func newWriter(path string, conn *sql.Conn) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{path: path, file: info, tx: tx{conn: conn, statements: map[string]*sql.Stmt{}}, wake: make(chan struct{}, 1), done: make(chan struct{}), next: newRound()}
+	w := &writer{path: path, file: info, tx: tx{conn: conn, statements: map[string]*sql.Stmt{}, counts: map[*Run]counts{}}, wake: make(chan struct{}, 1), done: make(chan struct{}), next: newRound()}
 	w.drained = sync.NewCond(&w.mu)
 	go w.run()
 	return w, nil
@@ -94,6 +95,20 @@ func (w *writer) put(bytes int, op func(*tx) error) (kept func() error) {
 		w.signal()
 	}
 	return func() error { return w.wait(r) }
+}
+
+// flush waits until all that was put is durable.
+func (w *writer) flush() error {
+	w.mu.Lock()
+	r, failed := w.next, w.failed
+	if failed == nil && len(r.ops) == 0 {
+		r = w.last
+	}
+	w.mu.Unlock()
+	if failed != nil || r == nil {
+		return failed
+	}
+	return w.wait(r)
 }
 
 func (w *writer) wait(r *round) error {
@@ -148,7 +163,7 @@ func (w *writer) run() {
 		r, closing := w.next, w.closing
 		now, waiting := r.wanted || due || closing || r.bytes > ahead, len(r.ops) > 0
 		if now {
-			w.next = newRound()
+			w.last, w.next = r, newRound()
 			w.drained.Broadcast()
 		}
 		w.mu.Unlock()
@@ -175,7 +190,9 @@ func (w *writer) write(r *round) {
 	if r.err = w.err(); r.err != nil {
 		return
 	}
-	if err := w.transact(r.ops); err != nil {
+	err := w.transact(r.ops)
+	r.ops = nil // what they hold is not needed any more
+	if err != nil {
 		r.err = w.wrong(err)
 		w.mu.Lock()
 		w.failed = r.err
@@ -196,6 +213,10 @@ func (w *writer) transact(ops []func(*tx) error) error {
 			_ = w.tx.exec("ROLLBACK")
 			return err
 		}
+	}
+	if err := w.tx.count(); err != nil {
+		_ = w.tx.exec("ROLLBACK")
+		return err
 	}
 	if err := w.tx.exec("COMMIT"); err != nil {
 		_ = w.tx.exec("ROLLBACK")
@@ -232,6 +253,18 @@ func (w *writer) wrong(err error) error {
 type tx struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+	counts     map[*Run]counts // of runs that recorded something
+}
+
+// count writes the counts of runs once for all that they recorded.
+func (t *tx) count() error {
+	defer clear(t.counts)
+	for r, c := range t.counts {
+		if err := c.keep(t, r.key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) prepared(query string) (*sql.Stmt, error) {
