@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -140,6 +141,9 @@ func locate(path string) (string, error) {
 	case !info.Mode().IsRegular():
 		return wrong(false, errors.New("it is not a regular file"))
 	}
+	if err := checkMagic(abs, info.Size()); err != nil {
+		return wrong(false, err)
+	}
 	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return wrong(false, err)
@@ -152,4 +156,25 @@ func locate(path string) (string, error) {
 		}
 	}
 	return real, nil
+}
+
+// checkMagic refuses another kind of file: SQLite itself writes over a short one.
+func checkMagic(path string, size int64) error {
+	const magic = "SQLite format 3\x00" // https://sqlite.org/fileformat.html#magic_header_string
+	if size == 0 {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b := make([]byte, len(magic))
+	if _, err := io.ReadFull(f, b); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if string(b) != magic {
+		return errOtherKind
+	}
+	return nil
 }

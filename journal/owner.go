@@ -4,11 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gofrs/flock"
 )
@@ -176,12 +176,13 @@ func shownID(id string) string {
 	return id
 }
 
-var errID = errors.New("a run id has 1 to 200 bytes")
-
 // checkID refuses what nobody could name.
 func checkID(id string) error {
-	if id == "" || len(id) > 200 {
-		return fmt.Errorf("%w, not %d", errID, len(id))
+	switch {
+	case id == "" || len(id) > 200:
+		return fmt.Errorf("a run id has 1 to 200 bytes, not %d", len(id))
+	case !utf8.ValidString(id):
+		return fmt.Errorf("a run id is text, not %s", quoted(id))
 	}
 	return nil
 }

@@ -214,12 +214,14 @@ func things(statements []string) []string {
 	return all
 }
 
+var errOtherKind = errors.New("it is another kind of file")
+
 // wrongFile says why a file is no journal, in words for those who named it.
 func wrongFile(path string, err error) error {
 	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_NOTADB:
-			err = errors.New("it is another kind of file")
+			err = errOtherKind
 		case sqlite3.SQLITE_CORRUPT:
 			err = errors.New("it is damaged")
 		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:

@@ -1,0 +1,13 @@
+package journal
+
+// OpenWith opens a journal with another driver of database/sql.
+func OpenWith(path, driver string) (*Journal, error) { return open(path, driver) }
+
+// DecodeEntry and DecodeEvent read a row, of which no value is large.
+var (
+	DecodeEntry = func(text string) (any, error) { return decodeEntry("", text, "") }
+	DecodeEvent = func(text string) (any, error) { return decodeEvent("", text, "") }
+)
+
+// Things are the tables and indexes of a journal.
+func Things() []string { return things(migrations) }
