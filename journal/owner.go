@@ -49,8 +49,9 @@ func (f folder) ownerFile(id string) string {
 func who(path string) string { return path + ".json" }
 
 const (
-	tries = 20
-	pause = 5 * time.Millisecond // others look whether a run is owned, and let go of it at once
+	few   = 4 // tries: others only look whether a run is owned, and let go of it at once
+	most  = 40
+	pause = 3 * time.Millisecond
 )
 
 // own takes a run for this process. The error is a [*LiveError] where another has it.
@@ -59,12 +60,14 @@ func (f folder) own(id string) (*ownership, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	for range tries {
+	for n := range most {
 		lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
 		ok, err := lock.TryLock()
 		switch {
 		case err != nil:
 			return nil, err
+		case !ok && n >= few && f.owner(id).PID != 0: // who has it may not have said so yet
+			return nil, &LiveError{ID: id, Owner: f.owner(id)}
 		case !ok:
 			time.Sleep(pause)
 			continue
