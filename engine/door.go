@@ -95,11 +95,13 @@ func out[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err error
 	if len(purses) > 0 || lane.rate.Tokens > 0 {
 		most = m.Most()
 	}
-	if err := hold(ctx, purses, most); err != nil {
+	waiting, end := c.idle(ctx)
+	defer end()
+	if err := hold(waiting, purses, most); err != nil {
 		return answer, err
 	}
 	defer func() { settle(purses, most, used) }() // also where asking panics
-	passage, err := lane.enter(ctx, most.Tokens())
+	passage, err := lane.enter(waiting, most.Tokens())
 	if err != nil {
 		return answer, err
 	}

@@ -64,6 +64,9 @@ type Error struct {
 	own   bool      // of a timeout: the node's own
 	ofRun bool      // of a timeout: the run's own
 	arose time.Time // zero for an echo of what stopped its node
+
+	waits   []Approval // of a visit that is suspended: the questions on which it waits
+	drained bool       // it is suspended because nothing new begins
 }
 
 // Errorf is an error of a kind. A cause given with %w can be found with [errors.Is] and [errors.As].

@@ -25,9 +25,12 @@ const (
 	ModelDelta        EventType = "model_delta"
 	ToolCalled        EventType = "tool_called" // by an agent
 	ToolReturned      EventType = "tool_returned"
+	ApprovalRequested EventType = "approval_requested" // of people
+	ApprovalGiven     EventType = "approval_given"
 	WorkflowCompleted EventType = "workflow_completed"
 	WorkflowFailed    EventType = "workflow_failed"
 	WorkflowCancelled EventType = "workflow_cancelled"
+	WorkflowWaiting   EventType = "workflow_waiting" // it goes on when it is resumed
 )
 
 // EventTypes lists them all.
@@ -69,6 +72,10 @@ type Event struct {
 	Tool      string // ToolCalled, ToolReturned
 	CallID    string // ToolCalled, ToolReturned: as the model named the call
 	Arguments any    // ToolCalled
+
+	Approvals []Approval // ApprovalRequested, the one; WorkflowWaiting, all on which it waits
+	Value     string     // ApprovalGiven
+	By        string     // ApprovalGiven: who said so, as far as that is known
 
 	More bool // another event waits to be heard: what is written of this one may wait for it
 }
@@ -115,6 +122,17 @@ func (e Event) AppendJSON(b []byte) []byte {
 		l.value("usage", e.Usage.shown())
 	}
 	l.text("text", e.Text)
+	switch e.Type {
+	case ApprovalRequested:
+		l.value("message", e.Approvals[0].Message)
+		l.value("options", e.Approvals[0].Options)
+		l.deadline(e.Approvals[0].Deadline)
+	case WorkflowWaiting:
+		l.value("approvals", e.Approvals)
+	case ApprovalGiven:
+		l.value("value", e.Value)
+		l.text("by", e.By)
+	}
 	l.text("tool", e.Tool)
 	l.text("call_id", e.CallID)
 	switch {
@@ -124,7 +142,7 @@ func (e Event) AppendJSON(b []byte) []byte {
 		l.value("output", e.Output)
 	}
 	switch e.Type {
-	case StepCompleted, StepFailed, RunCompleted, ToolReturned, WorkflowCompleted, WorkflowFailed, WorkflowCancelled:
+	case StepCompleted, StepFailed, RunCompleted, ToolReturned, WorkflowCompleted, WorkflowFailed, WorkflowCancelled, WorkflowWaiting:
 		l.number("duration_ms", e.Duration.Milliseconds())
 	}
 	return append(l.json, '}')
@@ -149,6 +167,13 @@ func (l *line) number(name string, n int64) {
 func (l *line) text(name, s string) {
 	if s != "" {
 		l.value(name, s)
+	}
+}
+
+// deadline leaves out none.
+func (l *line) deadline(t time.Time) {
+	if !t.IsZero() {
+		l.value("deadline", t.UTC().Format(time.RFC3339Nano))
 	}
 }
 

@@ -41,11 +41,11 @@ func (f *file) run(up *Visit, ended func(root *Visit, err *Error) *Error) (any, 
 			err = root.place(asError(failed, Expression))
 		}
 	}
-	if f.unit.finally != nil {
+	if f.unit.finally != nil && !up.realm.waits(err) {
 		late := f.finally(up, frame, out, err)
 		switch {
 		case late == nil:
-		case err == nil, late.Kind == Cancelled && !f.unit.main: // it has not run yet
+		case err == nil, up.realm.waits(late), late.Kind == Cancelled && !f.unit.main: // it has not run yet
 			err = late.unsettled()
 		}
 	}
@@ -59,10 +59,11 @@ func (f *file) run(up *Visit, ended func(root *Visit, err *Error) *Error) (any, 
 // caller can stop it, and one who had stopped the run before leaves it its time.
 func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 	r, outer := up.run, up.realm.outer
-	if err != nil && outer.Cause() != nil {
-		outer = r.rt.Detached(outer, noDeadline)
+	drain := up.realm.drain
+	if err != nil && (outer.Cause() != nil || up.realm.draining() != nil) {
+		outer, drain = r.rt.Detached(outer, noDeadline), nil
 	}
-	m := &realm{run: r, outer: outer, scope: r.rt.Scope(outer, r.rt.Now().Add(finallyTime)),
+	m := &realm{run: r, outer: outer, drain: drain, scope: r.rt.Scope(outer, r.rt.Now().Add(finallyTime)),
 		late:    Errorf(Timeout, "it did not end within the %s that finally has", finallyTime),
 		passing: up.realm.passing || err != nil && err.stops()}
 	defer m.scope.Stop(nil)

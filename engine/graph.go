@@ -201,7 +201,9 @@ func (g *Graph) vertex(u *unit, n *spec.Node) {
 			vx.includes = append(vx.includes, o.Pipelines()...)
 		}
 		places = append(places, u.pipeline.Header.Record("defaults"))
-		vx.retry = retryOf(places, vx.kind.Retry)
+		if !vx.kind.People {
+			vx.retry = retryOf(places, vx.kind.Retry)
+		}
 		if ownField(n.Kind, "cache") {
 			vx.caching = cachingIn(places[:len(places)-1])
 		}

@@ -126,6 +126,9 @@ func (v *Visit) named(o *Outcome) *Named {
 		n.Status = skipped
 	case o.Err != nil && o.Err.Kind == Cancelled:
 		n.Status, n.Error = string(Stopped), o.Err
+		if len(o.Err.waits) > 0 {
+			n.Status = string(Waiting)
+		}
 	case o.Err != nil:
 		n.Status, n.Error = string(Failed), o.Err
 	case v.caught != nil:
@@ -141,14 +144,21 @@ func (v *Visit) named(o *Outcome) *Named {
 func (v *Visit) stoppedBelow() map[string]Named {
 	var out map[string]Named
 	for row := v.vx.rows.low; row < v.vx.rows.high; row++ {
-		if n := v.run.rows[row]; n != nil && row != v.vx.row && n.Status == string(Stopped) {
+		if n := v.run.rows[row]; n != nil && row != v.vx.row && (n.Status == string(Stopped) || n.Status == string(Waiting)) {
 			if out == nil {
 				out = map[string]Named{}
 			}
-			out[v.file.unit.listed[row].node.Name] = *n
+			out[v.file.unit.listed[row].node.Name] = n.stopped()
 		}
 	}
 	return out
+}
+
+// stopped is the result of a node that waits no more.
+func (n *Named) stopped() Named {
+	gone := *n
+	gone.Status = string(Stopped)
+	return gone
 }
 
 // show tells that the visit starts, once.

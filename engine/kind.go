@@ -14,6 +14,9 @@ type Kind struct {
 	spec.Shape
 	// Slot: the leaf asks something of the world and takes one of the run's slots while it does.
 	Slot bool
+	// People: the leaf asks people, by [Visit.Approve]. Somebody must be there to answer or the run able to wait; its timeout
+	// is theirs, and what they said stands: no attempt is made again.
+	People bool
 	// Fails is the kind of its errors where they do not say one themselves; Internal where it is empty.
 	Fails ErrorKind
 	// Retry is what its attempts follow where nothing else is written.

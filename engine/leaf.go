@@ -12,7 +12,7 @@ func (v *Visit) leaf() (any, *Error) {
 	if c := v.cursor(); c != nil {
 		attempt += c.Attempt
 		if !c.Pause.IsZero() {
-			v.run.rt.Sleep(v.scope, c.Pause)
+			v.sleep(c.Pause)
 		}
 	}
 	for ; ; attempt++ {
@@ -41,21 +41,21 @@ func (v *Visit) pause(failed *Error, attempt int) *Error {
 	}
 	v.own().kept.Cursor = c
 	if v.run.replay == nil || v.timedAround() { // else nobody asks for the pause, or sees it
-		v.run.rt.Sleep(v.scope, c.Pause)
+		v.sleep(c.Pause)
 	}
-	return v.stopped()
+	return v.halted()
 }
 
 // attempt makes one attempt: a slot, stopped meanwhile? the step counted, then the body within its timeout.
 func (v *Visit) attempt(n int) (any, *Error) {
 	if v.vx.kind.Slot {
-		if !v.run.slot(v.scope) {
-			return nil, v.stopped()
+		if !v.slot() {
+			return nil, v.halted()
 		}
 		v.seated = true
 		defer v.leave()
 	}
-	if err := v.stopped(); err != nil {
+	if err := v.halted(); err != nil {
 		return nil, err
 	}
 	if v.tally.Steps == 0 {
@@ -71,7 +71,7 @@ func (v *Visit) attempt(n int) (any, *Error) {
 	if v.vx.body.Act != nil {
 		body = func() (any, *Error) { return v.act(n) }
 	}
-	if v.vx.timeout == 0 {
+	if v.vx.timeout == 0 || v.vx.kind.People {
 		return body()
 	}
 	return v.timed(n, body)
@@ -136,12 +136,14 @@ func (v *Visit) Sleep(d time.Duration) error {
 		c = asleep
 	}
 	if c.Deadline.IsZero() || c.Wake.Before(c.Deadline) {
-		v.run.rt.Sleep(v.scope, c.Wake)
+		v.sleep(c.Wake)
 	} else { // what comes first counts, even where the run goes on later than both
-		v.run.rt.Sleep(v.scope, c.Deadline)
-		v.scope.Stop(&timedOut{c.Deadline})
+		v.sleep(c.Deadline)
+		if v.halted() == nil {
+			v.scope.Stop(&timedOut{c.Deadline})
+		}
 	}
-	if err := v.stopped(); err != nil {
+	if err := v.halted(); err != nil {
 		return err
 	}
 	return nil

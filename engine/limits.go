@@ -13,7 +13,8 @@ type realm struct {
 	run   *run
 	outer Scope // of the caller
 	scope Scope
-	late  *Error // at its deadline
+	late  *Error          // at its deadline
+	drain context.Context // done when nothing new begins in it; nil: that never is
 
 	// passing is set where nothing of what runs is kept: it runs finally because the run was stopped, and will run
 	// again when the run goes on and ends.
@@ -58,6 +59,9 @@ func (m *realm) ended(root *Visit, err *Error) *Error {
 			return root.place(&Error{Kind: Timeout, Message: "the caller's time for the run is up", cause: cause, ofRun: true})
 		}
 		return &Error{Kind: Cancelled, Message: "the run was " + stopping(cause), cause: cause}
+	}
+	if cause := m.draining(); cause != nil && err.suspended() {
+		return &Error{Kind: Cancelled, Message: "the run was " + stopping(cause), cause: cause, drained: true}
 	}
 	return err
 }

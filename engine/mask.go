@@ -217,6 +217,7 @@ func (m *mask) value(v any) any {
 func (m *mask) event(e Event) Event {
 	e.Input, e.Output, e.Error = m.value(e.Input), m.value(e.Output), m.error(e.Error)
 	e.Text, e.Model, e.Tool, e.CallID, e.Arguments = m.text(e.Text), m.text(e.Model), m.text(e.Tool), m.text(e.CallID), m.value(e.Arguments)
+	e.By = m.text(e.By)
 	return e
 }
 

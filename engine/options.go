@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"os"
 	"time"
 )
@@ -37,6 +38,13 @@ func WithRecorder(r Recorder) Option { return func(run *run) { run.recorder = r 
 // recording. The run has the id, the user, the session and the start of the one that was recorded, where nothing else is
 // given.
 func WithReplay(r Replay) Option { return func(run *run) { run.replay = r } }
+
+// WithApprovals asks a what nodes ask people. Without it a pipeline that may ask them does not begin.
+func WithApprovals(a Approvals) Option { return func(r *run) { r.approvals = a } }
+
+// WithDrain lets nothing new begin once ctx is done: no step, no attempt, no pause. What runs goes on, and then the run is
+// cancelled for the cause of ctx, unless it has come to its end.
+func WithDrain(ctx context.Context) Option { return func(r *run) { r.drain = ctx } }
 
 // WithRunID names the run; without it a new id is made.
 func WithRunID(id string) Option { return func(r *run) { r.info.ID = id } }

@@ -73,6 +73,7 @@ func (r *run) prepare(input any) error {
 	r.params = complete(p, r.params, invalid)
 	invalid.Missing = append(invalid.Missing, r.graph.unready()...)
 	invalid.Missing = append(invalid.Missing, r.graph.unpriced(r.pool.money())...)
+	invalid.Missing = append(invalid.Missing, r.unanswerable()...)
 	if err := invalid.orNil(); err != nil {
 		return err
 	}

@@ -86,6 +86,8 @@ func recorded[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err 
 		x.Usage = r.Model.Used()
 	}
 	switch cause := v.scope.Cause(); {
+	case err != nil && asError(err, v.vx.kind.fails()).suspended():
+		return answer, err
 	case ctx.Err() == nil && err != nil:
 		x.Error = mask.error(asError(err, v.vx.kind.fails()))
 		x.Error.Message = mask.text(mask.shorten(x.Error.Message))

@@ -13,6 +13,7 @@ const (
 	Completed Status = "completed"
 	Failed    Status = "failed"
 	Stopped   Status = "cancelled"
+	Waiting   Status = "waiting" // it has not ended: people must answer first
 )
 
 // Result is what a run came to, also when it failed or was cancelled: with what was finished by then.
@@ -20,8 +21,9 @@ type Result struct {
 	RunID     string
 	Workflow  string
 	Status    Status
-	Output    any    // nil unless it completed
-	Error     *Error // nil where it completed
+	Output    any        // nil unless it completed
+	Error     *Error     // nil where it completed or waits
+	Waiting   []Approval // what it waits for
 	Steps     int
 	Failures  int // that the run went on past
 	Usage     ByAgent
@@ -48,12 +50,13 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		Status    Status          `json:"status"`
 		Output    Value           `json:"output"`
 		Error     *Error          `json:"error"`
+		Waiting   []Approval      `json:"waiting,omitempty"`
 		Steps     int             `json:"steps"`
 		Failures  int             `json:"failures"`
 		Usage     any             `json:"usage"`
 		StartedAt time.Time       `json:"started_at"`
 		Duration  int64           `json:"duration_ms"`
 		Nodes     map[string]node `json:"nodes"`
-	}{r.RunID, r.Workflow, r.Status, Value{r.Output}, r.Error, r.Steps, r.Failures, r.Usage.shown(), r.StartedAt,
+	}{r.RunID, r.Workflow, r.Status, Value{r.Output}, r.Error, r.Waiting, r.Steps, r.Failures, r.Usage.shown(), r.StartedAt,
 		r.Duration.Milliseconds(), nodes})
 }

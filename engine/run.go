@@ -19,8 +19,8 @@ type Info struct {
 }
 
 // Run runs a graph on an input and returns when all that it started has ended. The result is nil where the run could
-// not begin: the error is an [*InvalidError] or a [*PermissionError] then. Otherwise it is the result's [*Error], or
-// nil for a run that completed.
+// not begin: the error is an [*InvalidError] or a [*PermissionError] then. Otherwise it is the result's [*Error], a
+// [*WaitingError] for a run that waits, or nil for one that completed.
 func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, error) {
 	r := newRun(g, opts)
 	if err := r.prepare(input); err != nil {
@@ -32,7 +32,10 @@ func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, err
 	result := r.start(scopeIn(ctx, noDeadline))
 	r.release()
 	told()
-	if result.Error != nil {
+	switch {
+	case result.Status == Waiting:
+		return result, &WaitingError{result.Waiting}
+	case result.Error != nil:
 		return result, result.Error
 	}
 	return result, nil
@@ -55,6 +58,8 @@ type run struct {
 	replay    Replay
 	lanes     *lanes // of the models
 	pool      *Pool  // nil where it shares nothing with other runs
+	approvals Approvals
+	drain     context.Context // nil: never
 	listeners []Listener
 	secrets   []string
 	environ   func(string) (string, bool)
@@ -112,7 +117,7 @@ func (r *run) start(outer Scope) *Result {
 	if r.info.SessionID == "" {
 		r.info.SessionID = r.info.ID
 	}
-	root := &realm{run: r, outer: outer, scope: r.rt.Scope(outer, r.resume()),
+	root := &realm{run: r, outer: outer, drain: r.drain, scope: r.rt.Scope(outer, r.resume()),
 		late: &Error{Kind: Timeout, Message: fmt.Sprintf("the run did not end within its timeout of %s", r.limits.timeout),
 			cause: context.DeadlineExceeded, ofRun: true}}
 	defer root.scope.Stop(nil)
@@ -130,25 +135,33 @@ func (r *run) start(outer Scope) *Result {
 	r.emit(&Event{Type: WorkflowStarted, Workflow: name, Input: r.input})
 	out, err := main.run(&Visit{run: r, file: main, realm: root, scope: root.scope, steps: steps, prev: r.input, item: none, count: 1}, root.ended)
 	result := &Result{RunID: r.info.ID, Workflow: name, Status: Completed, Output: out, Steps: r.total.Steps, Failures: r.total.Failures,
-		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.elapsed(), Nodes: r.nodes()}
+		Usage: r.total.Usage, StartedAt: r.info.StartedAt, Duration: r.elapsed()}
 	last := &Event{Type: WorkflowCompleted, Workflow: name, Output: out, Duration: result.Duration}
-	if err != nil {
+	switch {
+	case root.waits(err):
+		result.Status, result.Output, result.Waiting = Waiting, nil, err.waiting()
+		last.Type, last.Approvals = WorkflowWaiting, result.Waiting
+	case err != nil:
 		result.Status, result.Output, result.Error = Failed, nil, r.stream.mask.error(err)
 		last.Type, last.Error = WorkflowFailed, err
 		if err.Kind == Cancelled {
 			result.Status, last.Type = Stopped, WorkflowCancelled
 		}
 	}
+	result.Nodes = r.nodes(result.Status)
 	r.emit(last)
 	return result
 }
 
 // nodes are the results that the run's result lists, with secrets hidden in their errors.
-func (r *run) nodes() map[string]Named {
+func (r *run) nodes(ended Status) map[string]Named {
 	nodes := map[string]Named{}
 	for row, n := range r.rows {
 		if n != nil {
 			shown := *n
+			if ended != Waiting && n.Status == string(Waiting) {
+				shown = n.stopped()
+			}
 			shown.Error = r.stream.mask.error(n.Error)
 			nodes[r.graph.root.listed[row].node.Name] = shown
 		}

@@ -18,6 +18,8 @@ var ErrEnough = errors.New("enough")
 type Jobs struct {
 	// AtOnce is how many may run at the same time; at least 1.
 	AtOnce int
+	// Strict: a job that waits for people keeps its place among them; else others may run in the meantime.
+	Strict bool
 	// Next gives one job more, false while there is none. It is called again after Ended.
 	Next func() (Job, bool)
 	// Ended hears how a job ended. Its error, if it is not [ErrEnough], is that of the whole, and stops the rest.
@@ -39,8 +41,8 @@ type Job struct {
 	Names map[string]Named
 }
 
-// Together runs jobs at once and returns when all have ended. The error is that of Ended, or says why the visit was
-// stopped.
+// Together runs jobs at once and returns when all have ended, or wait. The error is that of Ended, or says why the visit
+// was stopped, or is suspended: a job that waits is not heard.
 func (v *Visit) Together(jobs Jobs) error {
 	p := &pool{v: v, jobs: jobs, scope: v.run.rt.Scope(v.scope, noDeadline), group: v.run.rt.Group(), workers: 1}
 	defer p.scope.Stop(nil)
@@ -65,16 +67,18 @@ type pool struct {
 	scope Scope
 	group Group
 
-	mu      sync.Mutex // never held while waiting
-	workers int
-	sent    bool    // for a worker that has not come yet
-	ready   []task  // given by Next, not started
-	waiting []*task // ended and on their way to being kept, in the order of their numbers
-	losers  []span  // results that nobody may see: of jobs that were stopped, or heard too late
-	failed  []span  // of those that failed or were skipped: losers where others were enough
-	verdict error   // of Ended
-	first   *Error  // the verdict, where it is a job's failure and no more
-	stopped *Error  // of a job that was stopped
+	mu        sync.Mutex // never held while waiting
+	workers   int
+	sent      bool    // for a worker that has not come yet
+	ready     []task  // given by Next, not started
+	waiting   []*task // ended and on their way to being kept, in the order of their numbers
+	losers    []span  // results that nobody may see: of jobs that were stopped, or heard too late
+	failed    []span  // of those that failed or were skipped: losers where others were enough
+	verdict   error   // of Ended
+	first     *Error  // the verdict, where it is a job's failure and no more
+	stopped   *Error  // of a job that was stopped
+	asleep    int     // jobs that have not ended, and will not in this run
+	suspended *Error  // theirs
 
 	script   *script   // where a recorded run is replayed, and it was decided early
 	decision *Decision // where the run is recorded
@@ -122,7 +126,7 @@ func (p *pool) take(t *task) bool {
 	*t = p.ready[0]
 	p.ready = slices.Delete(p.ready, 0, 1)
 	p.begin(t)
-	if p.sent || p.workers >= p.jobs.AtOnce || !p.peek() {
+	if p.sent || p.workers >= p.places() || !p.peek() {
 		p.mu.Unlock()
 		return true
 	}
@@ -150,10 +154,24 @@ func (p *pool) peek() bool {
 	if p.verdict != nil || p.stopped != nil || p.scope.Cause() != nil {
 		return false
 	}
+	if p.workers > p.places() {
+		return false
+	}
 	if len(p.ready) == 0 {
 		p.fetch()
 	}
 	return len(p.ready) > 0
+}
+
+// places is how many may run now.
+func (p *pool) places() int {
+	switch {
+	case p.suspended != nil && p.suspended.drained:
+		return 0
+	case p.jobs.Strict:
+		return p.jobs.AtOnce - p.asleep
+	}
+	return p.jobs.AtOnce
 }
 
 // fetch asks for one job more.
@@ -224,6 +242,11 @@ func (p *pool) hear(until *task) {
 		}
 		p.v.account(t.visit, t.outcome.Err)
 		switch {
+		case t.outcome.Err.suspended():
+			p.suspended = p.suspended.beside(t.outcome.Err)
+			p.asleep++
+			p.losers = t.addTo(p.losers)
+			p.lose(t)
 		case t.outcome.Err != nil && t.outcome.Err.stops():
 			if p.stopped == nil {
 				p.stopped = t.outcome.Err
@@ -317,8 +340,13 @@ func (p *pool) result() error {
 	for _, slots := range p.losers {
 		v.frame.forget(slots)
 	}
-	if p.verdict == nil && p.stopped != nil {
+	switch {
+	case p.verdict != nil:
+		return nil
+	case p.stopped != nil:
 		return p.stopped
+	case p.suspended != nil:
+		return p.suspended
 	}
 	return nil
 }

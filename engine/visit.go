@@ -120,7 +120,7 @@ func (v *Visit) visit() Outcome {
 			return v.finished(f)
 		}
 	}
-	if err := v.stopped(); err != nil {
+	if err := v.halted(); err != nil {
 		return Outcome{Err: err}
 	}
 	if v.count > v.file.visits {
@@ -320,6 +320,8 @@ func (v *Visit) failure(err error) *Error {
 		return stopped
 	}
 	switch {
+	case e.suspended():
+		return v.place(e)
 	case e.Kind == Cancelled: // of something within the leaf
 		e = &Error{Kind: v.vx.kind.fails(), Message: e.Message, cause: e}
 	case e.stops():

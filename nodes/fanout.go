@@ -131,6 +131,7 @@ func (f *fanOut) run(v *engine.Visit, n int, job func(i int, sofar []any) engine
 	next := 0
 	jobs := engine.Jobs{
 		AtOnce: f.atOnce,
+		Strict: f.atOnce > 0,
 		Next: func() (engine.Job, bool) {
 			if next == n {
 				return engine.Job{}, false

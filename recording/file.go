@@ -170,8 +170,8 @@ func decode(name string, b []byte) (t tape, err error) {
 	d := &decoder{at: "recording"}
 	f := d.mapping(file, "recording", "pipeline", "run", "answers", "decided", "ended")
 	t.pipeline, t.ended = d.text(f, "pipeline"), engine.Status(d.text(f, "ended"))
-	if d.err == nil && t.ended != engine.Completed && t.ended != engine.Failed && t.ended != engine.Stopped {
-		return t, fmt.Errorf("it is cut off: ended is completed, failed or cancelled, not %q", t.ended)
+	if d.err == nil && t.ended != engine.Completed && t.ended != engine.Failed && t.ended != engine.Stopped && t.ended != engine.Waiting {
+		return t, fmt.Errorf("it is cut off: ended is completed, failed, cancelled or waiting, not %q", t.ended)
 	}
 	run := d.mapping(f["run"], "id", "user_id", "session_id", "started_at")
 	t.run = engine.Info{ID: d.text(run, "id"), UserID: d.text(run, "user_id"), SessionID: d.text(run, "session_id")}

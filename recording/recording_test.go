@@ -357,7 +357,7 @@ ended: completed
 		"a list":            {"[1]", "it is not a recording: flowrun run --record writes one"},
 		"newer":             {swap("recording: 1", "recording: 2"), "it is of version 2, and this flowrun reads version 1"},
 		"cut":               {whole[:strings.Index(whole, "ended")], "it is cut off: its last line, ended, is missing"},
-		"cut in a word":     {swap("completed\n", "comp"), `it is cut off: ended is completed, failed or cancelled, not "comp"`},
+		"cut in a word":     {swap("completed\n", "comp"), `it is cut off: ended is completed, failed, cancelled or waiting, not "comp"`},
 		"an unknown key":    {swap("turn:", "trun:"), `answers[0]: unknown key "trun", did you mean "turn"?`},
 		"no kind":           {swap("kind: model, ", ""), "answers[0]: it needs turn, kind and asked"},
 		"pieces that lie":   {swap("[3, 2]", "[-3]"), "answers[0]: pieces is no whole number"},
