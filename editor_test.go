@@ -35,7 +35,7 @@ func TestEditorExamples(t *testing.T) {
 
 // TestEditorProblems holds what an editor says of broken files: the line, and a text that tells what would do.
 func TestEditorProblems(t *testing.T) {
-	const kinds = "agent, chain, parallel, for_each, route, loop, graph, set, flow, exec, http, tool, wait, fail"
+	const kinds = "agent, chain, parallel, for_each, route, loop, graph, set, flow, exec, http, tool, wait, approve, fail"
 	const needsKind = "a node needs exactly one of: " + kinds
 	const retryForm = "must be a mapping with max_attempts, delay, backoff, max_delay, jitter, kinds, or false"
 	const badName = "use letters, digits and _ (no - or spaces), so that steps.NAME works in expressions"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -64,10 +65,16 @@ type Approvals interface {
 type WaitingError struct{ Approvals []Approval }
 
 func (e *WaitingError) Error() string {
-	if len(e.Approvals) == 1 {
-		return "the run waits for an approval"
+	const most = 10
+	var turns []string
+	for _, a := range e.Approvals[:min(len(e.Approvals), most)] {
+		turns = append(turns, a.Turn)
 	}
-	return fmt.Sprintf("the run waits for %d approvals", len(e.Approvals))
+	s := "the run waits for an answer to " + strings.Join(turns, ", ")
+	if more := len(e.Approvals) - most; more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
 }
 
 // Approve asks people, and gives their answer, or that which counts where they do not answer in time. The time is the

@@ -342,3 +342,20 @@ func TestKeysOfFallbacks(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// A call that waits for its turn to ask a model ends when nothing new begins.
+func TestDrainOfRates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		drain, stop := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { stop(errors.New("lunch")) })
+		g := graphOf(t, "models: {slow: {model: mock, rate_limit: {rpm: 1}}}\nchain: [{name: a, agent: {model: slow}}, {name: b, agent: {model: slow}}]")
+		result, err := engine.Run(t.Context(), g, "in", engine.WithDrain(drain))
+		if result.Status != engine.Stopped || result.Duration != time.Second || err.Error() != "the run was cancelled: lunch" {
+			t.Errorf("%s after %s: %v", result.Status, result.Duration, err)
+		}
+		if a, b := result.Nodes["a"].Status, result.Nodes["b"].Status; a != "completed" || b != "cancelled" {
+			t.Errorf("a %s, b %s", a, b)
+		}
+	})
+}

@@ -40,7 +40,7 @@ func TestKinds(t *testing.T) {
 			if k.Grants != "" {
 				return
 			}
-			if result, err := engine.Run(t.Context(), graph, nil); err != nil {
+			if result, err := engine.Run(t.Context(), graph, nil, engine.WithApprovals(&desk{ask: atOnce(engine.Approve)})); err != nil {
 				t.Errorf("its example fails: %v", err)
 			} else if result.Output == nil {
 				t.Error("its example gives nothing")

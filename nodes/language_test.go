@@ -26,7 +26,7 @@ var problems = map[string]struct {
 	"limit too low": {src: "limits: {max_steps: 0}\nset: prev",
 		want: `1:21: max_steps must be a whole number of at least 1, not "0"`},
 	"quoted number":                    {src: "limits: {max_steps: \"4\"}\nset: prev", want: `1:21: max_steps must be a whole number of at least 1, not the text "4"`},
-	"no kind":                          {src: "name: x", want: `1:1: a node needs exactly one of: agent, chain, parallel, for_each, route, loop, graph, set, flow, exec, http, tool, wait, fail`},
+	"no kind":                          {src: "name: x", want: `1:1: a node needs exactly one of: agent, chain, parallel, for_each, route, loop, graph, set, flow, exec, http, tool, wait, approve, fail`},
 	"two kinds":                        {src: "set: prev\nwait: 1s", want: `2:1: a node has one kind: "set" (line 1) and "wait" are both here`},
 	"misspelt kind":                    {src: "chain:\n  - agnet: writer", want: "2:5: unknown key \"agnet\", did you mean \"agent\"?\n2:12: agent names \"writer\", which is not in agents"},
 	"inside a misspelt kind":           {src: "chian: [{set: prv}]", want: "1:1: unknown key \"chian\", did you mean \"chain\"?\n1:15: unknown name prv, did you mean \"prev\"?"},

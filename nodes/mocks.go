@@ -123,7 +123,7 @@ type Mockable struct {
 func MockableIn(p *spec.Pipeline) Mockable {
 	m := Mockable{Nodes: Agents(p)}
 	for _, n := range p.Nodes() {
-		if asks := n.Kind.Name == "exec" || n.Kind.Name == "http"; asks && n.Name != "" {
+		if asks := n.Kind.Name == "exec" || n.Kind.Name == "http" || n.Kind.Name == "approve"; asks && n.Name != "" {
 			m.Nodes = append(m.Nodes, n.Name)
 		}
 	}
@@ -375,10 +375,19 @@ func (m *Mock) result(ctx context.Context, c *engine.Call, args map[string]any) 
 	return out, err
 }
 
-// instead asks the mock in place of what is no model, and gives its reply with the value behind it, if there is one. It
-// fails in the node's own way unless another is written.
+// instead asks the mock in place of what is no model, and gives its reply with the value behind it, if there is one.
 func (m *Mock) instead(ctx context.Context, c *engine.Call, asked string) (out string, value any, err error) {
-	q := agents.Question{Messages: []agents.Message{{Text: asked}}, Call: 1 + c.Repeats() + c.Asked(), Attempt: c.Attempt}
+	call := 1 + c.Repeats() + c.Asked()
+	out, err = engine.Ask(ctx, c, engine.Request[string]{Do: func(ctx context.Context) (text string, err error) {
+		text, value, err = m.says(ctx, c, call, asked)
+		return text, err
+	}})
+	return out, value, err
+}
+
+// says is what the mock answers to one of the questions of a node that is no agent, with the value behind it, if there
+// is one. It fails in the node's own way unless another is written.
+func (m *Mock) says(ctx context.Context, c *engine.Call, call int, asked string) (text string, value any, err error) {
 	model, err := m.model(c)
 	if err != nil {
 		return "", nil, err
@@ -392,17 +401,14 @@ func (m *Mock) instead(ctx context.Context, c *engine.Call, asked string) (out s
 			return spec.AsText(value), nil
 		}
 	}
-	out, err = engine.Ask(ctx, c, engine.Request[string]{Do: func(ctx context.Context) (string, error) {
-		answer, err := model.Answer(ctx, q, nil)
-		return answer.Text, err
-	}})
+	answer, err := model.Answer(ctx, agents.Question{Messages: []agents.Message{{Text: asked}}, Call: call, Attempt: c.Attempt}, nil)
 	if e, ok := errors.AsType[*agents.Error](err); ok && model.Error == "" {
 		return "", nil, errors.New(e.Message)
 	}
 	if err != nil {
 		return "", nil, failed(err)
 	}
-	return out, value, nil
+	return answer.Text, value, nil
 }
 
 // ErrUnmocked is the cause of the error where a model would have been asked beside the mocks.

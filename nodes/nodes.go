@@ -47,6 +47,7 @@ func kinds(o *options) []engine.Kind {
 		request(o),
 		toolKind(o),
 		wait(),
+		approve(o),
 		fail(),
 	}
 }

@@ -201,7 +201,7 @@ func (n *node) isFan() bool { return n.kind == "parallel" || n.kind == "for_each
 
 // isLeaf tells whether an execution of the node is a step.
 func (n *node) isLeaf() bool {
-	return slices.Contains([]string{"agent", "set", "wait", "fail", "exec", "http"}, n.kind)
+	return slices.Contains([]string{"agent", "set", "wait", "approve", "fail", "exec", "http"}, n.kind)
 }
 
 // item is what a for_each calls its item.
@@ -349,6 +349,8 @@ func (n *node) body() object {
 		m[n.kind] = n.value
 	case "wait":
 		m["wait"] = milliseconds(n.milliseconds)
+	case "approve":
+		m["approve"] = "Go on?"
 	case "agent":
 		switch {
 		case n.bare:

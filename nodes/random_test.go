@@ -370,7 +370,7 @@ func wellFormed(events []engine.Event) error {
 }
 
 func ends(e engine.Event) bool {
-	return slices.Contains([]engine.EventType{engine.WorkflowCompleted, engine.WorkflowFailed, engine.WorkflowCancelled}, e.Type)
+	return slices.Contains([]engine.EventType{engine.WorkflowCompleted, engine.WorkflowFailed, engine.WorkflowCancelled, engine.WorkflowWaiting}, e.Type)
 }
 
 // around is the turn around another. An item's number stands behind that of its for_each.

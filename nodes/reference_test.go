@@ -238,7 +238,7 @@ func (v *visit) perform() ending {
 			return succeeded(out)
 		}
 		return v.fail("expression", "index out of range: 1 (array length is 1)")
-	case "wait":
+	case "wait", "approve":
 		if n.strikes {
 			return v.late()
 		}

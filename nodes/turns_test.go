@@ -87,6 +87,7 @@ func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
 	dir := t.TempDir()
 	for name, other := range map[string]string{
 		"other":  "set: prev\nfinally: {chain: [{set: status}, {set: status}, {set: status}]}\n",
+		"asks":   "name: a\ninput: string\napprove: Use ${{ input }}?\n",
 		"late":   "wait: 1h\nfinally: {set: status}\n",
 		"fails":  "fail: broken\n",
 		"broken": "fail: broken\nfinally: {chain: [{set: status}, {wait: 20s}, {set: status}]}\n",

@@ -28,7 +28,7 @@ func Sheet() spec.Sheet {
 		Of:     "pipeline",
 		Fields: []spec.Field{
 			{Name: "pipeline", Form: spec.Text{}, Summary: "the pipeline's file, relative to this one; without it the one of the same name beside it"},
-			{Name: "mocks", Form: spec.Map{Of: nodes.MockForm()}, Locals: nodes.MockLocals(), Summary: "what is answered in every case in place of models, commands, addresses and servers, by the name of an agent, a node or a tool, NAME.TOOL for one of a server's"},
+			{Name: "mocks", Form: spec.Map{Of: nodes.MockForm()}, Locals: nodes.MockLocals(), Summary: "what is answered in every case in place of models, commands, addresses, people and servers, by the name of an agent, a node or a tool, NAME.TOOL for one of a server's"},
 			{Name: "cases", Form: spec.OneOf{spec.List{Of: aCase}, spec.Map{Of: aCase}}, Required: true, Summary: "the cases: a list, or a mapping by name"},
 		},
 		Check: check,
@@ -80,7 +80,7 @@ func outcomes() []spec.Local {
 	}
 	return []spec.Local{
 		{Name: "output", Summary: "the run's output, nil where it did not complete", Type: func(n *spec.Node) spec.Type { return n.Pipeline.Type }},
-		{Name: "status", Summary: "completed, failed, cancelled, or refused where the run could not begin", Type: of(spec.String)},
+		{Name: "status", Summary: "completed, failed, cancelled, waiting for people, or refused where the run could not begin", Type: of(spec.String)},
 		{Name: "error", Summary: "what ended the run, as {kind, message, node}, or nil"},
 		{Name: "usage", Summary: "what the models used", Type: of(spec.ObjectOf(usage))},
 		{Name: "events", Summary: "the events of the run as an event file has them, pieces of answers left out", Type: of(spec.ListOf(spec.Any))},
@@ -160,7 +160,7 @@ func check(o *spec.Object, p *spec.Pipeline, problem func(at spec.Pos, hint, mes
 			case slices.Contains(can.Nodes, e.Name) && (slices.Contains(can.Tools, e.Name) || slices.Contains(can.Servers, e.Name)):
 				problem(e.Pos, "rename one of them", fmt.Sprintf("mocks: %s is the name of a tool, and of an agent or a node as well", e.Name))
 			case !slices.Contains(names, e.Name) && (part == "" || !slices.Contains(can.Servers, server)):
-				problem(e.Pos, hintOf(names), fmt.Sprintf("mocks: the pipeline has no agent, command, request or server called %q%s", e.Name, spec.DidYouMean(e.Name, names)))
+				problem(e.Pos, hintOf(names), fmt.Sprintf("mocks: the pipeline has no agent, command, request, approval or server called %q%s", e.Name, spec.DidYouMean(e.Name, names)))
 			}
 		}
 	}

@@ -278,6 +278,7 @@ func (p Plan) engineOptions(c *Case) []engine.Option {
 	}
 	opts := []engine.Option{
 		engine.WithParams(c.at.Raw("params")), engine.WithGrants(grants),
+		engine.WithApprovals(nobody{}),
 		engine.WithEnviron(func(name string) (string, bool) { v, ok := set[name]; return v, ok }),
 	}
 	if p.Agents != nil {
@@ -285,6 +286,12 @@ func (p Plan) engineOptions(c *Case) []engine.Option {
 	}
 	return opts
 }
+
+// nobody is there to answer what has no mock.
+type nobody struct{}
+
+func (nobody) Given(engine.Approval) (*engine.Answer, error)                { return nil, nil }
+func (nobody) Ask(context.Context, engine.Approval) (*engine.Answer, error) { return nil, nil }
 
 // reads tells whether an expectation of the case reads a name.
 func (c *Case) reads(name string) bool {
