@@ -42,11 +42,17 @@ type Store struct {
 // New is a store in a folder, which is made when it is first needed.
 func New(dir string) *Store { return &Store{dir: dir} }
 
-// Own is the store of who runs the program: in the folder that FLOWRUN_STATE names, else in the one for the state of
-// programs: https://specifications.freedesktop.org/basedir-spec/latest.
+// Own is the store of who runs the program, in [StateFolder].
 func Own() *Store {
+	dir, err := StateFolder()
+	return &Store{filepath.Join(dir, "allowed"), err}
+}
+
+// StateFolder is where the program keeps what it must know another time: the folder that FLOWRUN_STATE names, else its own
+// in the one for the state of programs: https://specifications.freedesktop.org/basedir-spec/latest. The error says why there is no such place.
+func StateFolder() (string, error) {
 	if dir := os.Getenv("FLOWRUN_STATE"); dir != "" {
-		return New(filepath.Join(dir, "allowed"))
+		return dir, nil
 	}
 	dir := os.Getenv("XDG_STATE_HOME")
 	var err error
@@ -58,7 +64,7 @@ func Own() *Store {
 		dir, err = os.UserHomeDir()
 		dir = filepath.Join(dir, ".local", "state")
 	}
-	return &Store{filepath.Join(dir, "flowrun", "allowed"), err}
+	return filepath.Join(dir, "flowrun"), err
 }
 
 // Find is what was allowed to a file, the zero Permission where nothing was. An error says why what is there counts for

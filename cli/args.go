@@ -134,6 +134,7 @@ var choices = map[string][]string{
 	"test output": {"text", "json", "junit"},
 	"format":      {"mermaid", "dot", "json"},
 	"example":     examples.Names(),
+	"runs status": statuses,
 }
 
 // choicesOf are what a command's flag takes; none where that is anything.

@@ -58,6 +58,7 @@ type program struct {
 	Streams
 	commands nodes.Commands // that its run has begun
 	live     *live          // what standard error shows of the run; nil where that is no tree
+	source   string         // of the pipeline that came from standard input
 }
 
 func (p *program) app() *urfave.App {
@@ -77,7 +78,9 @@ func (p *program) app() *urfave.App {
 			return err
 		},
 		Commands: []*urfave.Command{
-			p.runCommand(), p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.auditCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
+			p.runCommand(),
+			p.resumeCommand(), p.retryCommand(), p.runsCommand(), p.auditCommand(),
+			p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", Action: func(*urfave.Context) error {
 				_, err := fmt.Fprintln(p.Out, "flowrun", version())
 				return err
@@ -111,6 +114,12 @@ func (silent) Error() string { return "" }
 
 // exit prints an error, if there is one, and gives the exit code.
 func (p *program) exit(err error) int {
+	code := p.report(err)
+	tellHow(p.Err, err)
+	return code
+}
+
+func (p *program) report(err error) int {
 	var wrong *usageError
 	var code silent
 	var by interrupted

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,8 +66,12 @@ func candidates(app *urfave.App, line []string) []string {
 		return flagCandidates(command, typed)
 	case command == nil:
 		return commandNames(app)
+	case command.Name == "runs" && arguments > 0, command.Name == "resume" || command.Name == "retry" || command.Name == "approve" && arguments == 0:
+		return runIDs()
 	case arguments > 0:
 		return nil
+	case command.Name == "runs":
+		return slices.Sorted(maps.Keys(runsActions))
 	case command.Name == "explain":
 		return nodes.Language().Spec.Topics()
 	case command.Name == "models":

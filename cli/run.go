@@ -20,40 +20,48 @@ import (
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/cache"
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/journal"
 	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
 )
 
 func (p *program) runCommand() *urfave.Command {
-	const limits = "In place of the file's limits:"
 	flags := []urfave.Flag{
 		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "take `TEXT` as the pipeline's input"},
 		&urfave.StringFlag{Name: "input-file", Usage: "take the input from `PATH`, .json and .yaml as a value, else as text; - is standard input"},
 		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
 		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name or a short name of the file; for one agent as AGENT=MODEL, again for more"},
-		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, the output alone, or json, the whole result"},
-		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
-		&urfave.StringFlag{Name: "events", Usage: "write the run's events to `PATH` as JSON Lines; - is standard output, in place of the output"},
 		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
 		&urfave.StringFlag{Name: "session-id", Usage: "the `ID` of the session it belongs to, which is run.session_id in the file (default the run's)"},
 		&urfave.StringFlag{Name: "run-id", Usage: "the `ID` of the run (default a new one)"},
-		pricesFlag(),
-		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
 		&urfave.StringFlag{Name: "record", Usage: "keep in `FILE` all that models, commands, requests and tools answer"},
 		&urfave.StringFlag{Name: "replay", Usage: "answer from `FILE`, which --record wrote, and ask nothing: no key and no grant but for files and variables is needed"},
-		auditFlags()[0], auditFlags()[1],
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
+		&urfave.BoolFlag{Name: "no-journal", Usage: "keep nothing of the run: it cannot be resumed"},
+	}
+	return &urfave.Command{
+		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: runDescription, Flags: append(flags, workFlags()...),
+		Before: contradictions, Action: p.run,
+	}
+}
+
+// workFlags are those of all commands that let a pipeline work: what they print, what bounds it, and what it may do.
+func workFlags() []urfave.Flag {
+	const limits = "In place of the file's limits:"
+	return append([]urfave.Flag{
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, the output alone, or json, the whole result"},
+		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
+		&urfave.StringFlag{Name: "events", Usage: "write the run's events to `PATH` as JSON Lines; - is standard output, in place of the output"},
+		journalFlag(), auditFlags()[0], auditFlags()[1],
+		pricesFlag(),
+		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
 		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
 		&urfave.IntFlag{Category: limits, Name: "max-steps", Base: 10, Usage: "take at most `N` steps (default limits.max_steps, else 100)"},
 		&urfave.IntFlag{Category: limits, Name: "max-visits", Base: 10, Usage: "visit a node at most `N` times (default limits.max_visits_per_node, else 25)"},
 		&urfave.IntFlag{Category: limits, Name: "max-concurrency", Base: 10, Usage: "let at most `N` agents, commands and requests work at once (default limits.max_concurrency, else 16)"},
 		&urfave.StringFlag{Category: limits, Name: "timeout", Usage: "stop after a `DURATION` such as 30s or 5m (default limits.timeout, else never)"},
-	}
-	return &urfave.Command{
-		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: runDescription, Flags: append(flags, grantFlags()...),
-		Before: contradictions, Action: p.run,
-	}
+	}, grantFlags()...)
 }
 
 const runDescription = `The output goes to standard output, progress and errors to standard error.
@@ -72,7 +80,7 @@ func contradictions(c *urfave.Context) error {
 	case c.String("input-file") == "-" && c.Args().First() == "-":
 		return usage("the pipeline and its input cannot both come from standard input")
 	}
-	return cmp.Or(recordingFlags(c), checkAudit(c))
+	return cmp.Or(journalFlags(c), recordingFlags(c), checkAudit(c))
 }
 
 func (p *program) run(c *urfave.Context) error {
@@ -80,7 +88,7 @@ func (p *program) run(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	overrides := modelFlags(c)
+	overrides := modelsNamed(c.StringSlice("model"))
 	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
 	graph, err := p.load(c, lang)
 	if err != nil {
@@ -93,38 +101,71 @@ func (p *program) run(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	opts, err := runOptions(c, graph.Pipeline())
+	head, err := p.head(c, graph.Pipeline(), input)
 	if err != nil {
 		return err
 	}
-	opts = append(opts, engine.WithSecrets(set.Secrets()...))
-	tape, err := openTape(c)
-	if err != nil {
+	w := &work{lang: lang, graph: graph, file: c.Args().First(), head: head}
+	if w.tape, err = openTape(c); err != nil {
 		return err
 	}
-	opts = append(opts, tape.options()...)
-	if !c.Bool("no-cache") && tape == nil {
-		answers := cache.Own()
-		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
-		defer func() { p.keptNone(c, answers.Err()) }()
-	}
-	granted := p.grants(c, c.Args().First(), graph.Pipeline())
+	w.opts = append(w.tape.options(), engine.WithSecrets(set.Secrets()...))
 	if c.Bool("dry-run") {
-		return p.plan(c, graph, granted, engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...))
+		all := append(w.options(), engine.WithGrants(engine.Grants{All: true}))
+		return p.plan(c, graph, p.grants(c, w.file, graph.Pipeline()), engine.Check(graph, input, all...))
 	}
-	opts = append(opts, engine.WithGrants(granted))
-	err = engine.Check(graph, input, opts...)
+	if err := p.permitted(c, w); err != nil {
+		return err
+	}
+	if w.tape == nil || w.tape.replay == nil {
+		kept, err := p.journal(c)
+		if err != nil {
+			return err
+		}
+		if kept != nil {
+			defer kept.Close()
+			if err := w.begin(kept); err != nil {
+				return err
+			}
+		}
+	}
+	return p.execute(c, w)
+}
+
+// work is a pipeline that is to run, or to go on.
+type work struct {
+	lang  *engine.Language
+	graph *engine.Graph
+	file  string // as the user named it; - is standard input
+	head  journal.Head
+	opts  []engine.Option // beside those of the head
+	tape  *tape
+	run   *journal.Run // nil where nothing is kept
+	reuse *reuse       // nil where nothing is taken over
+}
+
+// options are those of the head and the others.
+func (w *work) options() []engine.Option {
+	h := w.head
+	return append([]engine.Option{
+		engine.WithParams(h.Params), engine.WithRunID(h.ID), engine.WithIdentity(h.UserID, h.SessionID), engine.WithStartedAt(h.StartedAt),
+		engine.WithMaxSteps(h.MaxSteps), engine.WithMaxVisits(h.MaxVisits), engine.WithMaxConcurrency(h.MaxConcurrency), engine.WithTimeout(h.Timeout),
+	}, w.opts...)
+}
+
+// permitted finds what would keep the work from beginning, and asks for what was not allowed where somebody can answer.
+func (p *program) permitted(c *urfave.Context, w *work) error {
+	granted := p.grants(c, w.file, w.graph.Pipeline())
+	opts := w.options()
+	err := engine.Check(w.graph, w.head.Input, append(opts, engine.WithGrants(granted))...)
 	if denied := (*engine.PermissionError)(nil); errors.As(err, &denied) && p.canAsk(c) {
-		if err := engine.Check(graph, input, append(opts, engine.WithGrants(engine.Grants{All: true}))...); err != nil {
+		if err := engine.Check(w.graph, w.head.Input, append(opts, engine.WithGrants(engine.Grants{All: true}))...); err != nil {
 			return err // which no permission helps
 		}
-		granted, err = p.permit(c.Args().First(), graph, granted, denied.Needs)
-		opts = append(opts, engine.WithGrants(granted))
+		granted, err = p.permit(w.file, w.graph, granted, denied.Needs)
 	}
-	if err != nil {
-		return err
-	}
-	return p.execute(c, lang, graph, input, opts, tape)
+	w.opts = append(w.opts, engine.WithGrants(granted))
+	return err
 }
 
 // keptNone warns that answers were not kept, if that is so.
@@ -135,10 +176,23 @@ func (p *program) keptNone(c *urfave.Context, err error) {
 }
 
 // execute runs what is known to be able to begin.
-func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engine.Graph, input any, opts []engine.Option, tape *tape) error {
+func (p *program) execute(c *urfave.Context, w *work) error {
+	opts := w.options()
+	if !c.Bool("no-cache") && w.tape == nil {
+		answers := cache.Own()
+		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
+		defer func() { p.keptNone(c, answers.Err()) }()
+	}
+	if w.run != nil {
+		defer w.run.Close()
+		opts = append(opts, engine.WithTurns(w.run), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear))
+	}
+	if w.reuse != nil {
+		opts = append(opts, engine.WithReuse(w.reuse.find))
+	}
 	colours := colours(c, p.Err)
 	if !c.Bool("quiet") && p.redraws(c) {
-		p.live = startLive(p.Err.(*os.File), newProgress(nil, lang, colours))
+		p.live = startLive(p.Err.(*os.File), newProgress(nil, w.lang, colours))
 		p.Err = p.live
 		defer p.live.close()
 	}
@@ -160,28 +214,37 @@ func (p *program) execute(c *urfave.Context, lang *engine.Language, graph *engin
 	}
 	var answer *streamed // before the progress, which must not stand on its lines
 	if c.Bool("stream") && c.String("events") != "-" && c.String("output") == "text" {
-		answer = &streamed{out: p.Out, from: lastAgents(graph.Pipeline())}
+		answer = &streamed{out: p.Out, from: lastAgents(w.graph.Pipeline())}
 		opts = append(opts, engine.WithListener(answer.hear))
 	}
 	switch {
 	case p.live != nil:
 		opts = append(opts, engine.WithListener(p.live.hear))
 	case !c.Bool("quiet"):
-		opts = append(opts, engine.WithListener(newProgress(p.Err, lang, colours).hear))
+		opts = append(opts, engine.WithListener(newProgress(p.Err, w.lang, colours).hear))
 	}
-	result, runErr := engine.Run(ctx, graph, input, opts...)
+	result, runErr := engine.Run(ctx, w.graph, w.head.Input, opts...)
 	p.live.close() // the output may go to the same terminal
 	audited := trail.close(p.Err, runErr)
 	if result == nil {
 		return runErr
 	}
-	kept := tape.close(result)
+	kept := w.tape.close(result)
 	if kept != nil && runErr != nil {
 		fmt.Fprintf(p.Err, "flowrun: warning: %s\n", escapeLines(kept.Error()))
 	}
+	if !c.Bool("quiet") {
+		w.reuse.tell(p.Err)
+	}
+	if ended := w.end(result); ended != nil && runErr == nil { // nobody could know that it completed
+		return w.resumable(c, ended)
+	}
 	shown := p.show(c, result, answer)
 	if !c.Bool("quiet") {
-		tape.warn(p.Err, result)
+		w.tape.warn(p.Err, result)
+	}
+	if runErr != nil {
+		runErr = w.resumable(c, runErr)
 	}
 	return cmp.Or(runErr, audited, kept, shown, events.close())
 }
@@ -280,35 +343,47 @@ func (p *program) read(file string, lang *engine.Language, opts []spec.Option) (
 	if err != nil {
 		return nil, spec.Diagnostics{{Pos: spec.Pos{File: "stdin"}, Message: err.Error()}}
 	}
+	p.source = string(src)
 	return lang.Parse("stdin", ".", src, opts...)
 }
 
-// runOptions are what the flags say about the run.
-func runOptions(c *urfave.Context, pipeline *spec.Pipeline) ([]engine.Option, error) {
-	params, err := paramFlags(c, pipeline)
-	if err != nil {
-		return nil, err
+// head is what the flags say about the run.
+func (p *program) head(c *urfave.Context, pipeline *spec.Pipeline, input any) (journal.Head, error) {
+	h := journal.Head{ID: c.String("run-id"), Workflow: pipeline.Name, Digest: pipeline.Digest(), Input: input, Models: c.StringSlice("model"),
+		UserID: c.String("user-id"), SessionID: c.String("session-id"), Source: p.source}
+	var err error
+	if h.Params, err = paramFlags(c, pipeline); err != nil {
+		return h, err
 	}
-	id := c.String("run-id")
-	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{0,100}$`).MatchString(id) || id != "" && strings.Trim(id, ".") == "" {
-		return nil, usage("--run-id has letters, digits, _, . and - only, at most 100, and not dots alone")
+	if !runID.MatchString(h.ID) || h.ID != "" && strings.Trim(h.ID, ".") == "" {
+		return h, usage("--run-id has letters, digits, _, . and - only, at most 100, and not dots alone")
 	}
-	opts := []engine.Option{
-		engine.WithParams(params), engine.WithRunID(id), engine.WithIdentity(c.String("user-id"), c.String("session-id")),
+	if h.ID == lastRun {
+		return h, usage("--run-id %s would stand for the latest run", lastRun)
 	}
-	for flag, option := range map[string]func(int) engine.Option{
-		"max-steps": engine.WithMaxSteps, "max-visits": engine.WithMaxVisits, "max-concurrency": engine.WithMaxConcurrency,
-	} {
-		opts = append(opts, option(c.Int(flag)))
+	if h.File, err = located(pipeline.File); err != nil {
+		return h, err
+	}
+	return h, limitFlags(c, &h)
+}
+
+var runID = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,100}$`)
+
+// limitFlags puts the limits that flags set into a head.
+func limitFlags(c *urfave.Context, h *journal.Head) error {
+	for flag, to := range map[string]*int{"max-steps": &h.MaxSteps, "max-visits": &h.MaxVisits, "max-concurrency": &h.MaxConcurrency} {
+		if c.IsSet(flag) {
+			*to = c.Int(flag)
+		}
 	}
 	if c.IsSet("timeout") {
 		d, err := spec.ParseDuration(c.String("timeout"))
 		if err != nil || d == 0 {
-			return nil, usage("--timeout must be a duration such as 30s or 5m, not %q", c.String("timeout"))
+			return usage("--timeout must be a duration such as 30s or 5m, not %q", c.String("timeout"))
 		}
-		opts = append(opts, engine.WithTimeout(d))
+		h.Timeout = d
 	}
-	return opts, nil
+	return nil
 }
 
 // paramFlags reads name=value: a text where the parameter is one, else a value as a file would say it.
@@ -382,9 +457,10 @@ func (p *program) readInput(name string) ([]byte, error) {
 // models are the models that --model names, by agent; "" for all.
 type models map[string]string
 
-func modelFlags(c *urfave.Context) models {
+// modelsNamed reads what --model was given.
+func modelsNamed(flags []string) models {
 	m := models{}
-	for _, given := range c.StringSlice("model") {
+	for _, given := range flags {
 		agent, ref, one := strings.Cut(given, "=")
 		if !one || strings.Contains(agent, "/") {
 			agent, ref = "", given

@@ -16,18 +16,35 @@ import (
 	"github.com/flowrun/flowrun/leaktest"
 )
 
+// tidy removes a folder when all tests have ended.
+type tidy struct {
+	testscript.TestingM
+	folder string
+}
+
+func (t tidy) Run() int {
+	defer os.RemoveAll(t.folder)
+	return t.TestingM.Run()
+}
+
 // TestMain lets scripts, and the tests that send signals, call this test as flowrun.
 func TestMain(m *testing.M) {
+	var tests testscript.TestingM = m
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=0") // else each program that a script calls sleeps for a second at its end
 	}
 	if _, ok := os.LookupEnv("FLOWRUN_CACHE"); !ok {
 		os.Setenv("FLOWRUN_CACHE", filepath.Join(os.DevNull, "answers")) // no test touches the cache of who runs it
 	}
-	if _, ok := os.LookupEnv("FLOWRUN_STATE"); !ok {
-		os.Setenv("FLOWRUN_STATE", filepath.Join(os.TempDir(), "flowrun-no-such-state")) // nor what they allowed
+	if _, ok := os.LookupEnv("FLOWRUN_STATE"); !ok { // nor what they allowed, and their runs
+		state, err := os.MkdirTemp("", "flowrun-state-")
+		if err != nil {
+			panic(err)
+		}
+		os.Setenv("FLOWRUN_STATE", state)
+		tests = tidy{m, state}
 	}
-	testscript.Main(leaktest.Of(m), map[string]func(){
+	testscript.Main(leaktest.Of(tests), map[string]func(){
 		"mcp":     func() { agentstest.MCP(os.Getenv(agentstest.MCPFault)) },
 		"flowrun": func() { os.Exit(cli.Main(os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
 	})

@@ -157,7 +157,7 @@ func (v *Visit) tellModel(err *Error) {
 // does, so that it is the same whoever else listens.
 func (c *Call) Listener() func(piece string) {
 	stream := &c.visit.run.stream
-	if stream.events == nil && c.visit.run.recorder == nil {
+	if !stream.pieces && c.visit.run.recorder == nil {
 		return nil
 	}
 	return func(piece string) {

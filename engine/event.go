@@ -191,6 +191,7 @@ type stream struct {
 	mu     sync.Mutex
 	seq    int
 	events chan<- Event // nil where nobody listens
+	pieces bool         // somebody wants to hear answers piece by piece
 	mask   *mask
 }
 

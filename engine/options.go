@@ -10,7 +10,21 @@ import (
 type Option func(*run)
 
 // WithListener tells l every event of the run, in order, as well as the listeners set before.
-func WithListener(l Listener) Option { return func(r *run) { r.listeners = append(r.listeners, l) } }
+func WithListener(l Listener) Option {
+	return func(r *run) { r.listeners, r.stream.pieces = append(r.listeners, l), true }
+}
+
+// WithStepListener tells l every event but the pieces of answers as they come: where nobody else listens no model is
+// asked to give them.
+func WithStepListener(l Listener) Option {
+	return func(r *run) {
+		r.listeners = append(r.listeners, func(e Event) {
+			if e.Type != ModelDelta {
+				l(e)
+			}
+		})
+	}
+}
 
 // WithParams gives values for the pipeline's parameters.
 func WithParams(params map[string]any) Option { return func(r *run) { r.params = params } }

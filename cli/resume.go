@@ -1,0 +1,347 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/journal"
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
+)
+
+const resumeDescription = `The run goes on from what it has finished, with the input, parameters, models,
+limits and identity that it began with, and prints what it would have printed.
+What it may do is asked again: the grants are those of this call. RUN is the id
+of a run, as much of it as no other begins with, or last.
+
+A run that failed goes on where it failed; what had completed does not run again,
+and failures that it went on past stay (flowrun retry runs those again too).
+Where the file has changed since, nothing runs, unless --force is given: then
+the run begins again, and takes over all steps of which neither the node nor
+what it received has changed.
+`
+
+func (p *program) resumeCommand() *urfave.Command {
+	flags := []urfave.Flag{
+		&urfave.BoolFlag{Name: "last", Usage: "the latest run"},
+		&urfave.BoolFlag{Name: "force", Usage: "also where the file has changed: what is the same is kept, the rest runs again"},
+		&urfave.StringFlag{Name: "from", Usage: "fork a new run that keeps all that was finished before `NODE` first began"},
+	}
+	return &urfave.Command{
+		Name: "resume", Usage: "go on with a run that was cut, stopped, or failed", ArgsUsage: "[RUN]", Description: resumeDescription,
+		Flags: append(flags, workFlags()...), Before: runNamed,
+		Action: func(c *urfave.Context) error {
+			return p.goOn(c, &again{force: c.Bool("force"), from: c.String("from")})
+		},
+	}
+}
+
+const retryDescription = `The same run goes on: every step that failed runs again, those too whose failure
+was caught or gone past, and what follows from them. The others are not run
+again. RUN is the id of a run, as much of it as no other begins with, or last.
+`
+
+func (p *program) retryCommand() *urfave.Command {
+	flags := []urfave.Flag{
+		&urfave.BoolFlag{Name: "last", Usage: "the latest run"},
+		&urfave.BoolFlag{Name: "force", Usage: "also where the file has changed: what is not the same runs again, too"},
+	}
+	return &urfave.Command{
+		Name: "retry", Usage: "run again what failed in a run", ArgsUsage: "[RUN]", Description: retryDescription,
+		Flags: append(flags, workFlags()...), Before: runNamed,
+		Action: func(c *urfave.Context) error { return p.goOn(c, &again{force: c.Bool("force"), retry: true}) },
+	}
+}
+
+// runNamed refuses a call that does not name one run.
+func runNamed(c *urfave.Context) error {
+	named := c.Args().Present()
+	switch {
+	case named && c.Bool("last"):
+		return usage("give a RUN or --last, not both")
+	case !named && !c.Bool("last"):
+		return usage("flowrun %s needs a RUN, or --last", c.Command.Name)
+	case c.IsSet("from") && c.String("from") == "":
+		return usage("--from needs the name of a node")
+	}
+	return cmp.Or(journalFlags(c), checkAudit(c))
+}
+
+// again is how a run goes on.
+type again struct {
+	force bool
+	retry bool
+	from  string // the node from which a new run is to go on
+}
+
+// goOn goes on with a run.
+func (p *program) goOn(c *urfave.Context, how *again) error {
+	j, err := p.history(c)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	word := lastRun
+	if !c.Bool("last") {
+		word = c.Args().First()
+	}
+	id, err := find(j, word)
+	if err != nil {
+		return err
+	}
+	rec, err := j.Get(id)
+	if err != nil {
+		return usage("%v", err)
+	}
+	if err := how.fits(rec, rec.Status == journal.Running); err != nil {
+		return err
+	}
+	w := &work{head: rec.Head}
+	if how.from == "" {
+		if w.run, err = j.Take(id); err != nil {
+			return usage("%v", err)
+		}
+		defer w.run.Close()
+		if rec, err = j.Get(id); err != nil { // it may have gone on meanwhile
+			return usage("%v", err)
+		}
+		if err := how.fits(rec, false); err != nil {
+			return err
+		}
+	}
+	same, err := p.reload(c, w, how)
+	if err != nil {
+		return err
+	}
+	if err := limitFlags(c, &w.head); err != nil {
+		return err
+	}
+	if c.IsSet("timeout") && how.from == "" { // from now on
+		w.head.Timeout += time.Since(w.head.StartedAt)
+	}
+	if err := p.permitted(c, w); err != nil {
+		return err
+	}
+	if err := how.prepare(j, w, rec, same); err != nil {
+		return err
+	}
+	return p.execute(c, w)
+}
+
+// fits says why a run does not go on so, if that is so.
+func (a *again) fits(rec *journal.Record, running bool) error {
+	id := rec.ID
+	switch {
+	case rec.Status == journal.Damaged:
+		return usage("%v", &journal.DamagedError{ID: id, Err: errors.New(rec.Damage)})
+	case running:
+		return usage("%v", &journal.LiveError{ID: id, Owner: rec.Owner})
+	case a.from != "":
+		return nil
+	case rec.Status == journal.Waiting:
+		return usage("run %s waits for an approval: flowrun approve %s NODE VALUE", id, id)
+	case rec.Status != journal.Completed:
+		return nil
+	case !a.retry:
+		return usage("run %s has completed: flowrun runs show %s", id, id)
+	case rec.Failures == 0:
+		return usage("run %s has completed, and nothing in it failed: flowrun runs show %s", id, id)
+	}
+	return nil
+}
+
+// reload reads the file of a run that goes on, and tells whether it is as it was.
+func (p *program) reload(c *urfave.Context, w *work, how *again) (same bool, err error) {
+	set, err := modelSet(c)
+	if err != nil {
+		return false, err
+	}
+	overrides := modelsNamed(w.head.Models)
+	w.lang = nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
+	var problems spec.Diagnostics
+	if w.head.Source != "" {
+		w.file = "-"
+		w.graph, problems = w.lang.Parse("stdin", filepath.Dir(w.head.File), []byte(w.head.Source), readOptions(c)...)
+	} else {
+		w.file = nearby(w.head.File)
+		w.graph, problems = w.lang.Load(w.file, readOptions(c)...)
+	}
+	if err := problems.Err(); err != nil {
+		return false, problems
+	}
+	same = w.graph.Pipeline().Digest() == w.head.Digest
+	if !same && !how.force {
+		return false, usage("%s is not as it was when run %s began; --force goes on with it as it is now, and keeps the steps that are the same", w.file, w.head.ID)
+	}
+	w.head.Digest = w.graph.Pipeline().Digest()
+	w.opts = append(w.opts, engine.WithSecrets(set.Secrets()...))
+	return same, overrides.check(w.graph, set)
+}
+
+// nearby is a path as one would write it where one is, if it is not far.
+func nearby(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if folder, err := filepath.EvalSymlinks(here); err == nil {
+		here = folder
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
+// prepare makes the run ready to go on, or a new one that goes on from it.
+func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same bool) error {
+	switch {
+	case a.from != "":
+		return a.fork(j, w, rec)
+	case a.retry || !same:
+		ends, err := w.run.Reuse()
+		if err != nil {
+			return err
+		}
+		w.reuse = newReuse(ends, !same)
+		spent := w.run.Find("/").Spent.Usage
+		w.run.Restart()
+		if len(spent) == 0 {
+			return nil
+		}
+		return keep(w.run, engine.Entry{Turn: "/", Cursor: &engine.Cursor{Tally: engine.Tally{Usage: spent}}})
+	case rec.Status == journal.Failed:
+		return keep(w.run, engine.Entry{Turn: "/", Reopened: true})
+	}
+	return nil
+}
+
+// keep records an entry and waits until it is kept.
+func keep(run *journal.Run, e engine.Entry) error {
+	if kept := run.Record(e); kept != nil {
+		return kept()
+	}
+	return nil
+}
+
+// fork begins a new run that takes over what was finished before a node first began.
+func (a *again) fork(j *journal.Journal, w *work, rec *journal.Record) error {
+	node, err := named(w.graph.Pipeline(), a.from)
+	if err != nil {
+		return err
+	}
+	turns, err := j.Turns(rec.ID)
+	if err != nil {
+		return usage("%v", err)
+	}
+	before := map[string]*engine.Finished{}
+	for _, t := range turns {
+		switch {
+		case t.Past:
+		case under(t.Turn, node.Path()):
+			w.reuse = newReuse(before, true)
+		case t.Finished != nil:
+			before[t.Turn] = t.Finished
+		}
+		if w.reuse != nil {
+			break
+		}
+	}
+	if w.reuse == nil { // it never began
+		w.reuse = newReuse(before, true)
+	}
+	w.head.Origin, w.head.ID, w.head.Batch, w.head.Line = rec.ID, "", "", 0
+	if w.head.SessionID == rec.ID {
+		w.head.SessionID = ""
+	}
+	return w.begin(j)
+}
+
+// named is the node of a name, or of a path.
+func named(pipeline *spec.Pipeline, name string) (*spec.Node, error) {
+	var names []string
+	for _, n := range pipeline.Nodes() {
+		if n.Name == name || n.Path() == name {
+			return n, nil
+		}
+		if n.Name != "" {
+			names = append(names, n.Name)
+		}
+	}
+	return nil, usage("--from: the pipeline has no node %q%s", name, spec.DidYouMean(name, names))
+}
+
+// under tells whether a turn is of a node or of one below it: its path, with the counts of visits and the numbers of
+// items left out, leads there.
+func under(turn, path string) bool {
+	if path == "/" {
+		return true
+	}
+	segments := strings.Split(turn, "/")
+	for i, segment := range strings.Split(path, "/") {
+		if i >= len(segments) {
+			return false
+		}
+		rest, ok := strings.CutPrefix(segments[i], segment)
+		if !ok || rest != "" && rest[0] != '#' && rest[0] != '[' {
+			return false
+		}
+	}
+	return true
+}
+
+// reuse is what a run takes over of an earlier one. It may be asked by several goroutines. A nil reuse takes nothing.
+type reuse struct {
+	ends  map[string]*engine.Finished
+	tells bool
+
+	mu   sync.Mutex
+	kept []string // turns
+}
+
+func newReuse(ends map[string]*engine.Finished, tells bool) *reuse {
+	return &reuse{ends: ends, tells: tells}
+}
+
+func (r *reuse) find(turn, basis string) (*engine.Finished, bool) {
+	f := r.ends[turn]
+	if f == nil || f.Basis != basis || f.Status != string(engine.Completed) || f.Error != nil {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = append(r.kept, turn)
+	return f, true
+}
+
+// tell lists what was taken over.
+func (r *reuse) tell(w io.Writer) {
+	if r == nil || !r.tells {
+		return
+	}
+	slices.Sort(r.kept)
+	fmt.Fprintf(w, "flowrun: %s kept", count(len(r.kept), "step"))
+	const most = 100
+	for i, turn := range r.kept[:min(most, len(r.kept))] {
+		separator := ", "
+		if i == 0 {
+			separator = ": "
+		}
+		fmt.Fprint(w, separator, spec.Escape(turn))
+	}
+	if more := len(r.kept) - most; more > 0 {
+		fmt.Fprintf(w, " and %d more", more)
+	}
+	fmt.Fprintln(w)
+}
