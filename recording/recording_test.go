@@ -27,7 +27,13 @@ import (
 	"github.com/flowrun/flowrun/recording"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if fault := os.Getenv(agentstest.MCPFault); fault != "" { // this is a server of tools that a test started
+		agentstest.MCP(fault)
+		return
+	}
+	leaktest.Main(m)
+}
 
 // load is a pipeline whose models are taken from a set.
 func load(t *testing.T, src string, set *agents.Set) *engine.Graph {
@@ -118,6 +124,13 @@ func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve gives a set whose models are those of a server, and ends the server before anything is replayed.
 func serve(t *testing.T, h http.Handler) (set *agents.Set, stop func()) {
 	t.Helper()
+	set, _, stop = serveAt(t, h)
+	return set, stop
+}
+
+// serveAt is serve with the address of the server.
+func serveAt(t *testing.T, h http.Handler) (set *agents.Set, address string, stop func()) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +152,7 @@ func serve(t *testing.T, h http.Handler) (set *agents.Set, stop func()) {
 		}
 	}
 	t.Cleanup(stop)
-	return set, stop
+	return set, "http://" + l.Addr().String(), stop
 }
 
 // elsewhere are models on a machine that has neither key nor network.
