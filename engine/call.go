@@ -18,6 +18,7 @@ type Call struct {
 	veil    *veil // over an answer that comes piece by piece
 	slot    *bool // whether a slot is held for it
 	beside  bool  // it is of a tool of the leaf, not of the leaf itself
+	several bool  // others of the leaf's tools are at work as well
 	apart   string
 
 	exchange *Exchange // with a model, while it is recorded

@@ -17,7 +17,8 @@ type file struct {
 
 	// passing is set for what runs below a leaf: nothing of it is kept, for the leaf begins anew where it had not ended.
 	passing bool
-	nth     int // which run of the file it is below one execution of that leaf, from 1; else 0
+	timed   bool // what runs below the leaf has a time of its own
+	nth     int  // which run of the file it is below one execution of that leaf, from 1; else 0
 }
 
 // open opens the purse of the file's own budget, of which so much is used.

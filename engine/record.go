@@ -135,7 +135,7 @@ func replayed[T any](ctx context.Context, c *Call, r Request[T]) (answer T, err 
 		again := *x.Error
 		return answer, &again
 	case x.Late != InTime:
-		return answer, v.late(ctx, x.Late)
+		return answer, v.late(ctx, x.Late, c.several)
 	}
 	b := spec.AppendJSON(nil, x.Answer)
 	if err := json.Unmarshal(b, &answer); err != nil {
@@ -198,9 +198,12 @@ func (v *Visit) played(apart string, q *Content, anywhere bool) (*Exchange, erro
 	return v.run.replay.Answer(v.Turn(), apart, masked, anywhere)
 }
 
-// late ends a question as it ended when it was recorded: with the time of the node, or of what is around it.
-func (v *Visit) late(ctx context.Context, whose Lateness) error {
+// late ends a question as it ended when it was recorded: with the time of the node, or of what is around it. What others
+// of the node's tools do until then is waited for.
+func (v *Visit) late(ctx context.Context, whose Lateness, several bool) error {
 	switch c := v.cursor(); {
+	case whose == LateNode && v.vx.timeout > 0 && several:
+		<-ctx.Done()
 	case whose == LateNode && v.vx.timeout > 0:
 		v.scope.Stop(&timedOut{c.Deadline})
 	case whose == LateAround && v.timedAround():
@@ -213,9 +216,12 @@ func (v *Visit) late(ctx context.Context, whose Lateness) error {
 
 // timedAround tells whether something around a visit has a time limit.
 func (v *Visit) timedAround() bool {
-	for at := v.up; at != nil; at = at.up {
-		if at.vx == nil || at.vx.timeout > 0 || at.file.unit.limits.timeout > 0 {
-			return at.vx != nil || at.run.limits.timeout > 0
+	for file, at := v.file, v.up; at != nil; file, at = at.file, at.up {
+		switch {
+		case at.vx == nil:
+			return v.run.limits.timeout > 0
+		case at.vx.timeout > 0, at.file.timed, !file.unit.main && file.unit.limits.timeout > 0:
+			return true
 		}
 	}
 	return false

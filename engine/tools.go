@@ -1,13 +1,17 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/flowrun/flowrun/spec"
 )
@@ -35,19 +39,19 @@ func (c *Call) With(more ...Local) *Call {
 }
 
 // Each runs f for the numbers below n, several at once as far as the run has slots beside the leaf's own, and returns
-// when all have ended. An error stops the rest; the first is returned. Each f gets a call of its own.
+// when all have ended. An error stops the rest; of several that of the lowest number is returned. Each f gets a call of
+// its own.
 func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *Call, i int) error) error {
 	v, rt := c.visit, c.visit.run.rt
 	v.own() // made before several want it
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var next atomic.Int64
-	var once sync.Once
-	var failed error
+	errs := make([]error, n)
 	waiting := rt.Around(ctx)
 	work := func(slot *bool) {
 		own := c.Beside("")
-		own.slot = slot
+		own.slot, own.several = slot, n > 1
 		for ctx.Err() == nil {
 			if !*slot { // at first, and after a pipeline
 				if *slot = v.run.slot(waiting); !*slot {
@@ -58,9 +62,9 @@ func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *C
 			if i >= n {
 				return
 			}
-			if err := guarded(func() error { return f(ctx, own, i) }); err != nil {
-				once.Do(func() { failed = err })
-				stop(err)
+			errs[i] = guarded(func() error { return f(ctx, own, i) })
+			if errs[i] != nil && echo(errs[i]) < missed {
+				stop(errs[i])
 			}
 		}
 	}
@@ -82,10 +86,29 @@ func (c *Call) Each(ctx context.Context, n int, f func(ctx context.Context, c *C
 	if v.seated = v.run.slot(v.scope); !v.seated {
 		return v.stopped()
 	}
-	if failed == nil && ctx.Err() != nil {
-		failed = context.Cause(ctx)
+	failed := context.Cause(ctx)
+	if errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil }); len(errs) > 0 {
+		failed = slices.MinFunc(errs, func(a, b error) int { return cmp.Compare(echo(a), echo(b)) }) // the first of them
 	}
 	return failed
+}
+
+// How much an error may be an echo of another's.
+const (
+	original = iota
+	missed   // what was stopped when it was recorded is not in the recording: it must not hide why it was
+	stopped  // because another failed
+)
+
+func echo(err error) int {
+	var e *Error
+	switch errors.As(err, &e); {
+	case e != nil && e.Kind == Recording:
+		return missed
+	case e != nil && e.Kind == Cancelled, errors.Is(err, context.Canceled):
+		return stopped
+	}
+	return original
 }
 
 // guarded makes an error of a panic.
@@ -127,10 +150,21 @@ func (c *Call) Nth(p *spec.Pipeline) int {
 	return own.runs[p]
 }
 
-// File runs an included file below the leaf, which gives its slot back for it: it is the nth run of the file there.
-// It shares the run's limits and identity, as [Visit.File] does, and is told of like any node. Nothing of it is kept:
-// where the run is cut, the leaf begins anew.
-func (c *Call) File(ctx context.Context, p *spec.Pipeline, nth int, input any, params map[string]any) (any, error) {
+// Below is a run of an included file below a leaf.
+type Below struct {
+	File    *spec.Pipeline
+	Nth     int // which run of the file it is there: see [Call.Nth]
+	Input   any
+	Params  map[string]any
+	Timeout time.Duration // beside the file's own; 0: none
+}
+
+// ErrLate is the error of a run that did not end within [Below.Timeout].
+var ErrLate = errors.New("it did not end in time")
+
+// File runs an included file below the leaf, which gives its slot back for it. It shares the run's limits and identity, as
+// [Visit.File] does, and is told of like any node. Nothing of it is kept: where the run is cut, the leaf begins anew.
+func (c *Call) File(ctx context.Context, b Below) (any, error) {
 	v, rt := c.visit, c.visit.run.rt
 	scope := rt.Around(ctx)
 	defer scope.Stop(nil)
@@ -139,14 +173,26 @@ func (c *Call) File(ctx context.Context, p *spec.Pipeline, nth int, input any, p
 		*c.slot = false
 	}
 	passing := *v.file
-	passing.passing = true
-	below := &Visit{run: v.run, file: &passing, vx: v.vx, up: v.up, item: v.item, count: v.count, scope: scope, realm: v.realm,
+	passing.passing, passing.timed = true, b.Timeout > 0
+	within := scope
+	if passing.timed {
+		within = rt.Scope(scope, rt.Now().Add(b.Timeout))
+		defer within.Stop(nil)
+	}
+	around := v.realm
+	if v.run.replay != nil { // what it misses may be what was stopped: that is for Each to tell, and ends no more than this
+		around = &realm{run: v.run, outer: around.outer, scope: within, late: around.late, passing: around.passing}
+	}
+	below := &Visit{run: v.run, file: &passing, vx: v.vx, up: v.up, item: v.item, count: v.count, scope: within, realm: around,
 		steps: v.steps, held: v.held, frame: v.frame, locals: v.locals, prev: v.prev, turn: v.turn}
 	own := v.own()
-	out, err := below.include(p, input, params, nth)
+	out, err := below.include(b.File, b.Input, b.Params, b.Nth)
 	v.run.mu.Lock()
 	own.lost.add(below.used())
 	v.run.mu.Unlock()
+	if err != nil && reached(within, scope) && around.over() == nil && !asError(err, Internal).settled() {
+		return nil, ErrLate
+	}
 	return out, err
 }
 

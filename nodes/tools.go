@@ -197,9 +197,16 @@ func (t *tool) call(ctx context.Context, c *engine.Call, part string, nth int, a
 			params[name] = v
 		}
 	}
-	return bounded(t, func(ctx context.Context) (any, error) {
-		return c.File(ctx, t.flow, nth, args[inputArgument], params)
-	})(ctx)
+	v, err := c.File(ctx, engine.Below{File: t.flow, Nth: nth, Input: args[inputArgument], Params: params, Timeout: t.timeout})
+	if err == engine.ErrLate {
+		err = t.late()
+	}
+	return v, err
+}
+
+// late is the error of a call that took too long.
+func (t *tool) late() error {
+	return engine.Errorf(engine.Timeout, "%s did not end within its timeout of %s", t.name, t.timeout)
 }
 
 // bounded does a part of a tool's work in the tool's time, with errors of the tool's kind, which recordings keep. What
@@ -209,11 +216,11 @@ func bounded[T any](t *tool, do func(context.Context) (T, error)) func(context.C
 		return do
 	}
 	return func(ctx context.Context) (T, error) {
-		late := engine.Errorf(engine.Timeout, "%s did not end within its timeout of %s", t.name, t.timeout)
+		late := t.late()
 		ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, late)
 		defer cancel()
 		v, err := do(ctx)
-		if err != nil && context.Cause(ctx) == error(late) {
+		if err != nil && context.Cause(ctx) == late {
 			err = late
 		}
 		return v, t.failed(err)

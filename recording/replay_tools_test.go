@@ -20,6 +20,7 @@ import (
 	"github.com/flowrun/flowrun/agents/agentstest"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/recording"
 )
 
 // replays is how often a recording with tools is replayed: .ci/run asks for a hundred times.
@@ -127,5 +128,64 @@ do:
 		if diff := cmp.Diff(wantEvents, events); diff != "" {
 			t.Fatalf("replay %d (-recorded +replayed):\n%s", n, diff)
 		}
+	}
+}
+
+// TestReplayLateTools records tools that are stopped: by their own time, by an agent's, by the end of the run. Replayed
+// they come to the same.
+func TestReplayLateTools(t *testing.T) {
+	files := map[string]string{
+		"slow.yaml":   "input: {type: string, default: x}\nchain:\n  - {exec: [echo, x]}\n  - {exec: [sleep, '60']}\n",
+		"waits.yaml":  "input: {type: string, default: x}\nchain:\n  - {exec: [echo, x]}\n  - {wait: 1h}\n",
+		"within.yaml": "input: {type: string, default: x}\ntools: {t: {flow: ./slow.yaml, timeout: 200ms}}\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: inner}}\n",
+		"limits.yaml": "input: {type: string, default: x}\nlimits: {timeout: 200ms}\nexec: [sleep, '60']\n",
+	}
+	const slow, endless = "slow: {exec: [sleep, '60']}", "endless: {exec: ['yes']}"
+	tests := map[string]struct{ src, want string }{
+		"a command":             {"tools: {t: {exec: [sleep, '60'], timeout: 200ms}}\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: done}}", "done"},
+		"a pipeline":            {"tools: {t: {flow: ./slow.yaml, timeout: 200ms}}\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: done}}", "done"},
+		"a pipeline's own":      {"tools: {t: {flow: ./limits.yaml}}\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: done}}", "done"},
+		"a pipeline that waits": {"tools: {t: {flow: ./waits.yaml, timeout: 200ms}}\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: done}}", "done"},
+		"a pipeline within":     {"tools: {t: {flow: ./within.yaml}}\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t}], reply: done}}", "done"},
+		"a node":                {"tools: {t: {flow: ./slow.yaml, timeout: 200ms}}\ntool: t\ncatch: {set: error.kind}", "timeout"},
+		"an agent's time":       {"tools: {t: {flow: ./slow.yaml}, " + slow + "}\nagent: {model: mock, tools: [t, slow], mock: {tool_calls: [[{tool: t}, {tool: slow}]], reply: done}}\ntimeout: 200ms\ncatch: {set: error.kind}", "timeout"},
+		"the end of the run":    {"tools: {" + slow + ", " + endless + "}\nagent: {model: mock, tools: [slow, endless], mock: {tool_calls: [[{tool: slow}, {tool: endless}, {tool: slow}]]}}", ""},
+		"the end, from within":  {"tools: {t: {flow: ./slow.yaml}, " + endless + "}\nagent: {model: mock, tools: [t, endless], mock: {tool_calls: [[{tool: t}, {tool: endless}, {tool: t}]]}}", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, src := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(src), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g, problems := nodes.Language().Parse("p.yaml", dir, []byte("name: p\n"+tt.src))
+			if err := problems.Err(); err != nil {
+				t.Fatal(err)
+			}
+			want, file := record(t, g, engine.WithGrants(engine.Grants{All: true}))
+			if tt.want != "" && want.Output != tt.want || tt.want == "" && !failedBy(want, engine.Limit) {
+				t.Fatalf("got %v, %v", want.Output, want.Error)
+			}
+			for range 5 {
+				r, err := recording.Open(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := engine.Run(t.Context(), g, nil, engine.WithReplay(r))
+				if got == nil {
+					t.Fatal(err)
+				}
+				if tt.want == "" { // what the others had done when the run was ended is chance
+					got.Steps, got.Failures, got.Usage = want.Steps, want.Failures, want.Usage
+				} else if unused := r.Unused(); len(unused) > 0 {
+					t.Errorf("nobody asked for %v", unused)
+				}
+				if diff := cmp.Diff(told(t, want), told(t, got)); diff != "" {
+					t.Fatalf("(-recorded +replayed):\n%s", diff)
+				}
+			}
+		})
 	}
 }
