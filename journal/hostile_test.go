@@ -17,10 +17,7 @@ import (
 // raw runs statements on the file of a journal, as somebody else could.
 func raw(t testing.TB, path string, statements ...string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := database(t, path)
 	defer db.Close()
 	for _, s := range statements {
 		if _, err := db.Exec(s); err != nil {
@@ -300,4 +297,13 @@ func TestRunIDs(t *testing.T) {
 			t.Errorf("in the folder there is %v", inside)
 		}
 	}
+}
+
+func database(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
