@@ -330,5 +330,5 @@ func (j *Journal) unread(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &ReadError{j.path, wrongFile(j.path, err).(*OpenError).Err}
+	return &ReadError{j.path, inWords(err)}
 }

@@ -9,7 +9,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -35,7 +34,7 @@ func open(path, driver string) (*Journal, error) {
 	}
 	j := &Journal{path: real, folder: folder(real + ".d")}
 	if err := j.connect(driver); err != nil {
-		return nil, wrongFile(path, err)
+		return nil, &OpenError{Path: path, Err: inWords(err)}
 	}
 	return j, nil
 }
@@ -76,43 +75,13 @@ func (j *Journal) Close() error {
 	return err
 }
 
-// OpenError says why a file is no journal to use.
-type OpenError struct {
-	Path    string
-	Missing bool // there is none, and none could be made
-	Err     error
-}
-
-// Error names the file.
-func (e *OpenError) Error() string {
-	if e.Missing {
-		return fmt.Sprintf("the journal %s cannot be made: %v", e.Path, e.Err)
-	}
-	return fmt.Sprintf("%s is no journal to use: %v", e.Path, e.Err)
-}
-
-// Unwrap is the cause.
-func (e *OpenError) Unwrap() error { return e.Err }
-
-// ReadError says that the journal could not be read.
-type ReadError struct {
-	Path string
-	Err  error
-}
-
-// Error names the file.
-func (e *ReadError) Error() string { return fmt.Sprintf("reading the journal %s: %v", e.Path, e.Err) }
-
-// Unwrap is the cause.
-func (e *ReadError) Unwrap() error { return e.Err }
-
 // locate finds the file that a path leads to, and makes an empty one where there is none.
 func locate(path string) (string, error) {
 	wrong := func(missing bool, err error) (string, error) {
 		if p := (*os.PathError)(nil); errors.As(err, &p) {
 			err = p.Err
 		}
-		return "", &OpenError{Path: path, Missing: missing, Err: err}
+		return "", &OpenError{path, missing, err}
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -132,53 +132,6 @@ func (f folder) owner(id string) (o Owner) {
 	return o
 }
 
-// LiveError says that a run goes on in another process.
-type LiveError struct {
-	ID    string
-	Owner Owner
-}
-
-// Error names the owner.
-func (e *LiveError) Error() string {
-	return fmt.Sprintf("run %s goes on in %s", shownID(e.ID), e.Owner)
-}
-
-// UnknownError says that there is no such run.
-type UnknownError struct{ ID string }
-
-// Error names the run.
-func (e *UnknownError) Error() string {
-	return fmt.Sprintf("there is no run %s in the journal", shownID(e.ID))
-}
-
-// ExistsError says that a run has the id already.
-type ExistsError struct{ ID string }
-
-// Error names the run.
-func (e *ExistsError) Error() string { return fmt.Sprintf("there is a run %s already", shownID(e.ID)) }
-
-// DamagedError says that what is kept of a run is not as it was written.
-type DamagedError struct {
-	ID  string
-	Err error
-}
-
-// Error names the run.
-func (e *DamagedError) Error() string {
-	return fmt.Sprintf("what the journal has of run %s is damaged: %v", shownID(e.ID), e.Err)
-}
-
-// Unwrap is the cause.
-func (e *DamagedError) Unwrap() error { return e.Err }
-
-// shownID shows an id: as it is where it is plain.
-func shownID(id string) string {
-	if q := quoted(id); q != `"`+id+`"` || id == "" {
-		return q
-	}
-	return id
-}
-
 // checkID refuses what nobody could name.
 func checkID(id string) error {
 	switch {

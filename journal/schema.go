@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // application marks the file as flowrun's: "flow".
@@ -212,25 +210,4 @@ func things(statements []string) []string {
 	}
 	slices.Sort(all)
 	return all
-}
-
-var errOtherKind = errors.New("it is another kind of file")
-
-// wrongFile says why a file is no journal, in words for those who named it.
-func wrongFile(path string, err error) error {
-	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
-		switch e.Code() & 0xff {
-		case sqlite3.SQLITE_NOTADB:
-			err = errOtherKind
-		case sqlite3.SQLITE_CORRUPT:
-			err = errors.New("it is damaged")
-		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-			err = errors.New("it cannot be written to")
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-			err = fmt.Errorf("another process has not let go of it for %s", patience)
-		case sqlite3.SQLITE_FULL:
-			err = errDiskFull
-		}
-	}
-	return &OpenError{Path: path, Err: err}
 }

@@ -4,34 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
 	ahead     = 16 << 20               // bytes that may wait to be written before those who bring more wait too
 	unhurried = 100 * time.Millisecond // after which is written what nobody waits for
 )
-
-var errDiskFull = errors.New("disk full")
-
-// WriteError says that the journal could not be written. It is remembered: nothing is written after it.
-type WriteError struct {
-	Path string
-	Err  error
-}
-
-// Error names the file.
-func (e *WriteError) Error() string { return fmt.Sprintf("writing the journal %s: %v", e.Path, e.Err) }
-
-// Unwrap is the cause.
-func (e *WriteError) Unwrap() error { return e.Err }
 
 var errClosed = errors.New("it is closed")
 
@@ -239,14 +220,7 @@ func (w *writer) wrong(err error) error {
 	if e := (*WriteError)(nil); errors.As(err, &e) {
 		return err
 	}
-	e := (*sqlite.Error)(nil)
-	switch {
-	case errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EFBIG):
-		err = errDiskFull
-	case errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED):
-		err = fmt.Errorf("another process has not let go of it for %s", patience)
-	}
-	return &WriteError{Path: w.path, Err: err}
+	return &WriteError{w.path, inWords(err)}
 }
 
 // tx is the transaction of a round. Its statements are prepared once.
