@@ -218,3 +218,55 @@ func TestEntriesAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// failingStore is one that notices by itself, while nobody waits, that it can keep nothing more.
+type failingStore struct {
+	engine.Position
+	err error
+}
+
+func (s *failingStore) Err() error { return s.err }
+
+// Nothing goes out once the store says that it can keep nothing more: no other question of a leaf that asks several, no
+// attempt and no other leaf.
+func TestNothingGoesOutThatCannotBeKept(t *testing.T) {
+	s := &failingStore{}
+	var asked []string
+	ask := func(what string, breaks bool) func(context.Context, *engine.Call) (any, error) {
+		return func(ctx context.Context, c *engine.Call) (any, error) {
+			for i := range 3 {
+				_, err := engine.Ask(ctx, c, engine.Request[string]{Do: func(context.Context) (string, error) {
+					asked = append(asked, fmt.Sprint(what, i))
+					if i == 1 && breaks {
+						s.err = errors.New("disk full")
+					}
+					return "", nil
+				}})
+				if err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
+		}
+	}
+	src := "seq: [{do: a}, {do: b, catch: {do: c}, retry: {max_attempts: 3}}, {do: d}]\nfinally: {do: e}"
+	leaves := acts{"a": ask("a", false), "b": ask("b", true), "c": ask("c", false), "d": ask("d", false), "e": ask("e", false)}
+	result, err := engine.Run(t.Context(), compile(t, leaves, src), nil, engine.WithTurns(s))
+	if want := "a0 a1 a2 b0 b1"; strings.Join(asked, " ") != want {
+		t.Errorf("asked %v, not %s", asked, want)
+	}
+	if err == nil || result.Error.Kind != engine.Internal || result.Error.Message != "keeping the run's position: disk full" {
+		t.Errorf("the run ended with %v", err)
+	}
+}
+
+// A cursor from a store may be of another form than the node: nothing is made of that.
+func TestCursorOfAnotherForm(t *testing.T) {
+	for _, counts := range [][]int{{1}, {1, 0, 5, 7, 9}} {
+		p := engine.NewPosition([]engine.Entry{{Turn: "/", Cursor: &engine.Cursor{Counts: counts}}})
+		result, err := engine.Run(t.Context(), compile(t, nil, "repeat: [{do: x}, {do: y}, {do: z}]\ntimes: 1"), nil, engine.WithTurns(p))
+		if err != nil || result.Output != "z" {
+			t.Errorf("%v: %v, %v", counts, result.Output, err)
+		}
+	}
+}
