@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -185,4 +186,32 @@ func fill(t testing.TB, j *journal.Journal, n int) {
 	}
 	close(work)
 	all.Wait()
+}
+
+// A run of 1,000 branches, with a journal and without.
+func BenchmarkBranches(b *testing.B) {
+	g := graph(b, `{for_each: "1..1000", max_concurrency: 100, do: {ask: "${{ prev }}"}, limits: {max_steps: 2000, max_concurrency: 100}}`,
+		func(_ context.Context, what any) (any, error) { return what, nil })
+	b.Run("without a journal", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := engine.Run(b.Context(), g, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("with a journal", func(b *testing.B) {
+		j := opened(b, filepath.Join(b.TempDir(), "flowrun.db"))
+		n := 0
+		for b.Loop() {
+			n++
+			r, err := j.Begin(journal.Head{ID: fmt.Sprint("r", n)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			result, err := engine.Run(b.Context(), g, nil, engine.WithTurns(r), engine.WithListener(r.Hear))
+			if err := errors.Join(err, r.End(result), r.Close()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -117,11 +117,17 @@ func source(path string) string {
 // ready checks that a file is a journal, and makes or migrates it.
 func (j *Journal) ready(conn *sql.Conn) error {
 	at, err := versionOf(conn)
-	if err == nil && at < version {
-		at, err = j.migrate(conn)
-	}
 	if err != nil {
 		return err
+	}
+	var mode string
+	if err := conn.QueryRowContext(context.Background(), "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if at < version || mode != "wal" {
+		if at, err = j.migrate(conn); err != nil {
+			return err
+		}
 	}
 	return checkSchema(conn, at)
 }
@@ -137,10 +143,10 @@ func (j *Journal) migrate(conn *sql.Conn) (at int, err error) {
 	}
 	defer alone.Close()
 	ctx := context.Background()
-	if at, err = versionOf(conn); err != nil || at >= version {
+	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
 		return at, err
 	}
-	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+	if at, err = versionOf(conn); err != nil || at >= version {
 		return at, err
 	}
 	statements := []string{"BEGIN IMMEDIATE"}
