@@ -50,6 +50,7 @@ func TestFilesThatAreNoJournals(t *testing.T) {
 	}{
 		"folder":              {func(t *testing.T, path string) { _ = os.Mkdir(path, 0o700) }, "it is a folder"},
 		"garbage":             {func(t *testing.T, path string) { write(t, path, []byte(strings.Repeat("garbage ", 1000))) }, "it is another kind of file"},
+		"half a page":         {func(t *testing.T, path string) { write(t, path, []byte(strings.Repeat("x", 600))) }, "it is another kind of file"},
 		"short garbage":       {func(t *testing.T, path string) { write(t, path, []byte("x")) }, "it is another kind of file"},
 		"links in a circle":   {func(t *testing.T, path string) { _ = os.Symlink(path, path) }, "too many levels of symbolic links"},
 		"of another program":  {func(t *testing.T, path string) { raw(t, path, "CREATE TABLE bookmarks (x)") }, "it is the database of another program"},
@@ -73,7 +74,7 @@ func TestFilesThatAreNoJournals(t *testing.T) {
 		"cut off in its head": {func(t *testing.T, path string) {
 			made(t, path)
 			_ = os.Truncate(path, 50)
-		}, "it is damaged"},
+		}, "it is another kind of file"},
 		"overwritten in the middle": {func(t *testing.T, path string) {
 			made(t, path)
 			b, _ := os.ReadFile(path)

@@ -9,7 +9,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -75,7 +74,12 @@ func (j *Journal) Close() error {
 	return err
 }
 
-// locate finds the file that a path leads to, and makes an empty one where there is none.
+// smallest is how many bytes a database has at least: https://sqlite.org/fileformat.html#page_size. SQLite takes a smaller
+// file for an empty one and writes over it.
+const smallest = 512
+
+// locate finds the file that a path leads to, and makes an empty one where there is none. It opens no file that is there:
+// closing it would take away the locks that this process has on it, https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_.
 func locate(path string) (string, error) {
 	wrong := func(missing bool, err error) (string, error) {
 		if p := (*os.PathError)(nil); errors.As(err, &p) {
@@ -92,13 +96,14 @@ func locate(path string) (string, error) {
 		if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
 			return wrong(true, err)
 		}
-		f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600) // another process may have made it meanwhile
-		if err != nil {
+		f, err := os.OpenFile(abs, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) { // another process may have made it meanwhile
 			return wrong(true, err)
 		}
-		info, err = f.Stat()
-		_ = f.Close()
-		if err != nil {
+		if info, err = os.Stat(abs); err != nil {
 			return wrong(true, err)
 		}
 	} else if err != nil {
@@ -109,9 +114,8 @@ func locate(path string) (string, error) {
 		return wrong(false, errors.New("it is a folder"))
 	case !info.Mode().IsRegular():
 		return wrong(false, errors.New("it is not a regular file"))
-	}
-	if err := checkMagic(abs, info.Size()); err != nil {
-		return wrong(false, err)
+	case info.Size() > 0 && info.Size() < smallest:
+		return wrong(false, errOtherKind)
 	}
 	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
@@ -125,25 +129,4 @@ func locate(path string) (string, error) {
 		}
 	}
 	return real, nil
-}
-
-// checkMagic refuses another kind of file: SQLite itself writes over a short one.
-func checkMagic(path string, size int64) error {
-	const magic = "SQLite format 3\x00" // https://sqlite.org/fileformat.html#magic_header_string
-	if size == 0 {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	b := make([]byte, len(magic))
-	if _, err := io.ReadFull(f, b); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	if string(b) != magic {
-		return errOtherKind
-	}
-	return nil
 }

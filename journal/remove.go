@@ -3,26 +3,26 @@ package journal
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
 )
 
 // Remove removes runs with all that is kept of them, what their agents remember too. None is removed where one is unknown
 // or goes on: the error is an [*UnknownError] or a [*LiveError].
 func (j *Journal) Remove(ids ...string) error {
-	var keys []int64
+	var all []Summary
 	for _, id := range ids {
 		s, err := j.find(id)
 		if err != nil {
 			return err
 		}
-		owned, err := j.folder.own(id)
-		if err != nil {
-			return err
+		if j.folder.owned(id) {
+			return &LiveError{id, j.folder.owner(id)}
 		}
-		defer owned.release()
-		keys = append(keys, s.key)
+		all = append(all, *s)
 	}
-	return j.remove(keys)
+	_, err := j.remove(all, false)
+	return err
 }
 
 // Prune removes the runs that ended or were cut and began before a time, but for those that wait for an approval, and
@@ -32,56 +32,80 @@ func (j *Journal) Prune(before time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var keys []int64
-	var ids []string
-	for _, s := range all {
-		if s.Status == Running || s.Status == Waiting {
-			continue
+	all = slices.DeleteFunc(all, func(s Summary) bool { return s.Status == Running || s.Status == Waiting })
+	ids, err := j.remove(all, true)
+	if err != nil {
+		return ids, err
+	}
+	return ids, j.sweep()
+}
+
+// atOnce is how many runs go in one transaction.
+const atOnce = 100
+
+// remove removes runs and tells which. One that somebody took meanwhile is an error, or passed over.
+func (j *Journal) remove(all []Summary, pass bool) (ids []string, err error) {
+	for some := range slices.Chunk(all, atOnce) {
+		removed, err := j.removeSome(some, pass)
+		ids = append(ids, removed...)
+		if err != nil {
+			return ids, err
 		}
+	}
+	return ids, nil
+}
+
+func (j *Journal) removeSome(some []Summary, pass bool) (ids []string, err error) {
+	var hashes []string
+	for _, s := range some {
 		owned, err := j.folder.own(s.ID)
 		if live := (*LiveError)(nil); errors.As(err, &live) {
-			continue
+			if pass {
+				continue
+			}
+			return nil, err
 		}
 		if err != nil {
 			return nil, j.w.wrong(err)
 		}
 		defer owned.release()
-		keys, ids = append(keys, s.key), append(ids, s.ID)
+		ids = append(ids, s.ID)
 	}
-	if err := j.remove(keys); err != nil {
-		return nil, err
-	}
-	return ids, j.sweep()
-}
-
-// remove removes the rows of runs, a few at a time, and then the files to which nobody refers any more.
-func (j *Journal) remove(keys []int64) error {
-	for _, key := range keys {
-		var hashes []string
-		kept := j.w.put(0, func(t *tx) (err error) {
-			if hashes, err = t.texts("SELECT hash FROM outputs WHERE run = ?", key); err != nil {
+	kept := j.w.put(0, func(t *tx) error {
+		for _, s := range some {
+			if !slices.Contains(ids, s.ID) {
+				continue
+			}
+			of, err := t.remove(s.key)
+			if err != nil {
 				return err
 			}
-			for _, of := range []string{"turns", "events"} {
-				if err := t.exec("DELETE FROM "+of+" WHERE key >= ? AND key < ?", key<<32, (key+1)<<32); err != nil {
-					return err
-				}
-			}
-			for _, of := range []string{"outputs", "decisions", "exchanges"} {
-				if err := t.exec("DELETE FROM "+of+" WHERE run = ?", key); err != nil {
-					return err
-				}
-			}
-			return t.exec("DELETE FROM runs WHERE key = ?", key)
-		})
-		if err := kept(); err != nil {
-			return err
+			hashes = append(hashes, of...)
 		}
-		if err := j.clear(hashes); err != nil {
-			return err
+		return nil
+	})
+	if err := kept(); err != nil {
+		return nil, err
+	}
+	return ids, j.clear(hashes) // in a later transaction: what was removed is gone for sure
+}
+
+// remove removes the rows of a run, and gives the large outputs to which it referred.
+func (t *tx) remove(key int64) (hashes []string, err error) {
+	if hashes, err = t.texts("SELECT hash FROM outputs WHERE run = ?", key); err != nil {
+		return nil, err
+	}
+	for _, of := range []string{"turns", "events"} {
+		if err := t.exec("DELETE FROM "+of+" WHERE key >= ? AND key < ?", key<<32, (key+1)<<32); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	for _, of := range []string{"outputs", "decisions", "exchanges"} {
+		if err := t.exec("DELETE FROM "+of+" WHERE run = ?", key); err != nil {
+			return nil, err
+		}
+	}
+	return hashes, t.exec("DELETE FROM runs WHERE key = ?", key)
 }
 
 // clear removes the large outputs among some to which no run refers. It is done within a transaction: nobody writes one
