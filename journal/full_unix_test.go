@@ -130,3 +130,23 @@ func TestFullFileSystem(t *testing.T) {
 		t.Errorf("%d steps are there of %d that were kept", kept, n-1)
 	}
 }
+
+func TestFileThatIsReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := mountSmall(dir); err != nil {
+		t.Skip("only who may mount one has a file system that is read only: ", err)
+	}
+	t.Cleanup(func() { _ = unmount(dir) })
+	path := filepath.Join(dir, "flowrun.db")
+	opened(t, path).Close()
+	if err := remountReadOnly(dir); err != nil {
+		t.Fatal(err)
+	}
+	wrong := (*journal.OpenError)(nil)
+	if _, err := journal.Open(path); !errors.As(err, &wrong) || wrong.Missing || wrong.Err.Error() != "it cannot be written to" {
+		t.Errorf("one that is there: %v", err)
+	}
+	if _, err := journal.Open(filepath.Join(dir, "other.db")); !errors.As(err, &wrong) || !wrong.Missing {
+		t.Errorf("one that is not: %v", err)
+	}
+}

@@ -15,3 +15,7 @@ func mountSmall(dir string) error {
 }
 
 func unmount(dir string) error { return syscall.Unmount(dir, syscall.MNT_DETACH) }
+
+func remountReadOnly(dir string) error {
+	return syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+}

@@ -129,7 +129,20 @@ func (j *Journal) ready(conn *sql.Conn) error {
 			return err
 		}
 	}
-	return checkSchema(conn, at)
+	if err := checkSchema(conn, at); err != nil {
+		return err
+	}
+	return checkWritable(conn)
+}
+
+// checkWritable refuses a file that can only be read, before anything runs.
+func checkWritable(conn *sql.Conn) error {
+	for _, s := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
+		if _, err := conn.ExecContext(context.Background(), s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // migrate makes or migrates the journal; of several processes one does.
