@@ -1,6 +1,9 @@
 package engine
 
-import "reflect"
+import (
+	"maps"
+	"reflect"
+)
 
 // How a run that failed goes on: the failed turns on the way from its root to its error did not happen. What they used
 // stays used.
@@ -18,6 +21,7 @@ func (p *Position) reopen() {
 	all, _ := root.spent()
 	if root.finished.failed() {
 		root.reopen()
+		p.forgetFinally()
 	} else { // what runs finally failed
 		root.reopenBelow(nil)
 	}
@@ -39,6 +43,14 @@ func (p *Position) reopen() {
 		c.Tally.Usage = c.Tally.Usage.with(lost)
 		root.cursor = &c
 	}
+}
+
+// forgetFinally drops the results of what ran finally, which runs again.
+func (p *Position) forgetFinally() {
+	maps.DeleteFunc(p.listed, func(_ string, l listing) bool {
+		first, _ := cutSegment(l.turn)
+		return first == "/finally"
+	})
 }
 
 // reopen is for a turn that failed.

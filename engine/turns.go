@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -137,7 +136,13 @@ func (e *Error) UnmarshalJSON(b []byte) error {
 type Position struct {
 	mu     sync.Mutex
 	root   place
-	listed map[string]Named
+	listed map[string]listing
+}
+
+// listing is a result that the run's lists, and the turn with which it came.
+type listing struct {
+	Named
+	turn string
 }
 
 // place is a turn, or a step on the way to one.
@@ -174,7 +179,11 @@ func (p *Position) Find(turn string) Kept {
 func (p *Position) Listed() map[string]Named {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.listed)
+	listed := make(map[string]Named, len(p.listed))
+	for name, l := range p.listed {
+		listed[name] = l.Named
+	}
+	return listed
 }
 
 // Record keeps an entry.
@@ -215,11 +224,13 @@ func (p *Position) Reset() {
 
 func (p *Position) list(e Entry) {
 	if p.listed == nil {
-		p.listed = map[string]Named{}
+		p.listed = map[string]listing{}
 	}
-	maps.Copy(p.listed, e.Finished.Stopped)
+	for name, n := range e.Finished.Stopped {
+		p.listed[name] = listing{n, e.Turn}
+	}
 	if e.Name != "" {
-		p.listed[e.Name] = e.Finished.Named
+		p.listed[e.Name] = listing{e.Finished.Named, e.Turn}
 	}
 }
 
