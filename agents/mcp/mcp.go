@@ -23,7 +23,7 @@ import (
 const (
 	maxReply   = 16 << 20 // bytes of a tool's result
 	maxLine    = 24 << 20 // bytes of one message: a result, as JSON writes it
-	maxTraffic = 64 << 20 // bytes that a server may send for one request
+	maxTraffic = 64 << 20 // bytes that a server may send for one request; maxLine more for each beside it
 	maxTools   = 10_000   // that a server may list
 	maxSchema  = 256 << 10
 	farewell   = time.Second // for a server's part in the end of a session
@@ -46,7 +46,8 @@ type Result struct {
 // Client speaks to one server. It may be used by several goroutines at once.
 type Client struct {
 	session *sdk.ClientSession
-	traffic atomic.Int64 // bytes since the last request began
+	open    atomic.Int64 // requests that wait for their answer
+	traffic atomic.Int64 // bytes since the first of them began, less what those after it may have
 	cut     context.CancelFunc
 
 	mu    sync.Mutex
@@ -125,7 +126,7 @@ func (c *Client) Tools(ctx context.Context, again bool) ([]Tool, error) {
 }
 
 func (c *Client) list(ctx context.Context) ([]Tool, error) {
-	c.traffic.Store(0)
+	defer c.begin()()
 	var tools []Tool
 	seen := map[string]bool{}
 	cursors := map[string]bool{}
@@ -160,6 +161,16 @@ func (c *Client) list(ctx context.Context) ([]Tool, error) {
 	}
 }
 
+// begin is for a request that begins; the function returned is for its end.
+func (c *Client) begin() (end func()) {
+	if c.open.Add(1) == 1 {
+		c.traffic.Store(0)
+	} else {
+		c.traffic.Add(-maxLine)
+	}
+	return func() { c.open.Add(-1) }
+}
+
 func quoted(t *sdk.Tool) string {
 	if t == nil {
 		return "null"
@@ -171,7 +182,7 @@ func quoted(t *sdk.Tool) string {
 // Call calls a tool. The error says what is wrong with the server or what is between; what is wrong with the call is a
 // result that failed.
 func (c *Client) Call(ctx context.Context, name string, arguments map[string]any) (Result, error) {
-	c.traffic.Store(0)
+	defer c.begin()()
 	got, err := c.session.CallTool(ctx, &sdk.CallToolParams{Name: name, Arguments: arguments})
 	if err != nil {
 		return Result{}, c.plain(err)
