@@ -97,8 +97,11 @@ func use(ctx context.Context, c *engine.Call, tools map[string]offered, calls []
 		call := calls[i]
 		results[i].ID = call.ID
 		value, err := useOne(ctx, c.Beside(call.ID), tools[call.Name], call, nth[i])
-		if err != nil && (ctx.Err() != nil || ends(err)) {
+		switch {
+		case err != nil && ends(err):
 			return err
+		case err != nil && ctx.Err() != nil: // nobody will hear of it, and it is not why
+			return context.Cause(ctx)
 		}
 		results[i].Failed = err != nil
 		if err != nil {
