@@ -22,6 +22,7 @@ type Call struct {
 	apart   string
 
 	exchange *Exchange // with a model, while it is recorded
+	said     *Memory   // to be remembered if the leaf ends well
 }
 
 // newCall gathers what the leaf's expressions read, so that nothing of the run's state is read while it acts.

@@ -15,6 +15,8 @@ type Graph struct {
 	root  *unit
 	units map[*spec.Pipeline]*unit
 	rates map[string]Rate // of models, the strictest where several are written for one
+
+	window int // the most tokens that an agent recalls; 0 where none does
 }
 
 // Pipeline is the file that the graph was compiled from.
@@ -90,6 +92,8 @@ type vertex struct {
 	continues bool
 	forgets   bool // entered anew, it forgets the names below it: its own rounds keep them
 	forks     bool // where it fails, it forgets them, too
+	ways      bool // its children stand along edges
+	remembers bool // an agent at or below it does
 	timeout   time.Duration
 	retry     Retry
 	caching   Caching
@@ -116,6 +120,7 @@ func (l *Language) Compile(p *spec.Pipeline) *Graph {
 	g.root = g.unit(p, true)
 	g.entitle()
 	g.rate()
+	g.remember()
 	return g
 }
 
@@ -261,18 +266,24 @@ func (g *Graph) link(u *unit, vx *vertex) {
 		child.ordinal = i
 		vx.children[i] = child
 		vx.slots, vx.rows = vx.slots.with(child.slots), vx.rows.with(child.rows)
+		vx.remembers = vx.remembers || child.remembers
 		switch c.Stand() {
 		case spec.Aside:
 			vx.catch = child
-		case spec.Repeated, spec.AlongEdges:
+		case spec.Repeated:
 			vx.forgets = true
+		case spec.AlongEdges:
+			vx.forgets, vx.ways = true, true
 		case spec.Together, spec.ForEach:
 			vx.forks = true
 		}
 	}
+	vx.remembers = vx.remembers || vx.body.Window > 0
 	vx.includes = append(vx.includes, n.Pipelines()...)
 	for _, p := range vx.includes {
-		vx.least += g.unit(p, false).root.least
+		u := g.unit(p, false)
+		vx.least += u.root.least
+		vx.remembers = vx.remembers || u.root.remembers || u.finally != nil && u.finally.remembers
 	}
 	vx.least = vx.leastSteps(u)
 }

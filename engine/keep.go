@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,9 @@ func (v *Visit) record(o Outcome) (kept func() error) {
 	e := Entry{Turn: v.Turn(), Finished: f}
 	if v.vx.row != none {
 		e.Name = v.vx.node.Name
+	}
+	if f.Said = v.said; o.Err == nil && v.rare != nil {
+		e.Memory = v.rare.memory
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,6 +68,7 @@ func (v *Visit) save(c *Cursor, wait bool) *Error {
 		c.Counts = append([]int(nil), v.counts...)
 	}
 	c.Names = v.frame.names(v.file.unit, v.vx.below())
+	c.Said = slices.Clone(v.said)
 	r.mu.Lock()
 	kept := r.turns.Record(Entry{Turn: v.Turn(), Cursor: c})
 	r.mu.Unlock()

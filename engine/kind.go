@@ -51,6 +51,8 @@ type Body struct {
 	Rates map[string]Rate
 	// Allowance is what it may use in the whole run.
 	Allowance Allowance
+	// Window is how many tokens of what was said before it recalls at the most; 0 where it remembers nothing.
+	Window int
 	// Reads are expressions that a leaf evaluates beside those of its node and its settings.
 	Reads []*spec.Expr
 	// Ready says, before the first step of a run, what the node lacks to do its work; it may be nil.

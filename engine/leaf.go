@@ -165,6 +165,9 @@ func (v *Visit) act(attempt int) (any, *Error) {
 			if cause := v.scope.Cause(); cause != nil {
 				return nil, cause
 			}
+			if c.said != nil {
+				v.own().memory = c.said
+			}
 		}
 		return out, err
 	})

@@ -35,6 +35,9 @@ func WithGrants(g Grants) Option { return func(r *run) { r.grants = g } }
 // WithTurns keeps the position of the run in t and goes on from what is kept there. Without it nothing is kept.
 func WithTurns(t Turns) Option { return func(r *run) { r.turns = t } }
 
+// WithMemory lets agents recall from m what was said in earlier runs. Without it they remember what is said in this one.
+func WithMemory(m Recaller) Option { return func(r *run) { r.memories.from = m } }
+
 // WithReuse asks reuse, before a leaf does its work, how the same work ended before: a leaf whose turn and basis
 // ([Finished].Basis) it knows has that outcome. It counts as a step and is kept as the run's own; what it used then is not
 // used again. Nothing is asked where no turns are kept. It may be called at once.

@@ -17,7 +17,8 @@ func (vx *vertex) write() []byte {
 	return sum[:]
 }
 
-// basis is what a leaf's work rests on: what its file says of it, what it receives, and what its expressions read. Secrets
+// basis is what a leaf's work rests on: what its file says of it, what it receives, what its expressions read, and what
+// was said before it in the run, where it remembers. Secrets
 // are not among that, lest a digest of them be kept, nor is the run, of which another may go on with the work.
 func (v *Visit) basis() string {
 	b := spec.AppendJSON(slices.Clip(v.vx.written()), v.prev)
@@ -29,6 +30,11 @@ func (v *Visit) basis() string {
 	}
 	for _, name := range v.vx.steps {
 		b = spec.AppendJSON(append(append(append(b, '\n'), name...), ':'), e.Step(name))
+	}
+	if v.vx.body.Window > 0 {
+		for _, m := range v.remembered("") {
+			b = spec.AppendJSON(append(b, '\n'), []any{m.Agent, m.Prompt, m.Reply})
+		}
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
@@ -48,6 +54,9 @@ func (v *Visit) known() *Finished {
 		return nil
 	}
 	if f, ok := r.reuse(v.Turn(), own.basis); ok && f.Status == string(Completed) && f.Error == nil {
+		if len(f.Said) > 0 { // which this run remembers, too
+			own.memory = &f.Said[0].Memory
+		}
 		return f
 	}
 	return nil

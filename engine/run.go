@@ -56,6 +56,7 @@ type run struct {
 	cache     *Cache
 	recorder  Recorder
 	replay    Replay
+	memories  memories
 	lanes     *lanes // of the models
 	pool      *Pool  // nil where it shares nothing with other runs
 	approvals Approvals

@@ -22,6 +22,8 @@ type Jobs struct {
 	Strict bool
 	// Next gives one job more, false while there is none. It is called again after Ended.
 	Next func() (Job, bool)
+	// InOrder says that one runs after another, in an order that is always the same: each may recall those before it.
+	InOrder bool
 	// Ended hears how a job ended. Its error, if it is not [ErrEnough], is that of the whole, and stops the rest.
 	// Next and Ended are called one at a time. After a cut, what had ended before is heard first, in that order.
 	Ended func(Job, Outcome) error
@@ -36,6 +38,9 @@ type Job struct {
 	Visit  int // where not 0: which visit of the node this is
 	Prev   any
 	Locals []Local
+	// Past are the visits of jobs, by their keys, that are before it though others are not: what agents said there, they
+	// may recall in it. Without it, that is none of them.
+	Past map[int]int
 	// Names, where not nil, are the named results that the job reads, in place of those of its parent; its outcome
 	// has them with its own added.
 	Names map[string]Named
@@ -74,6 +79,7 @@ type pool struct {
 	waiting   []*task // ended and on their way to being kept, in the order of their numbers
 	losers    []span  // results that nobody may see: of jobs that were stopped, or heard too late
 	failed    []span  // of those that failed or were skipped: losers where others were enough
+	lostWays  []*way  // of the same
 	verdict   error   // of Ended
 	first     *Error  // the verdict, where it is a job's failure and no more
 	stopped   *Error  // of a job that was stopped
@@ -206,7 +212,7 @@ func (p *pool) visit(j Job) *Visit {
 	if j.Names != nil {
 		child.frame = newLane(v.frame, v.file.unit, v.vx.below(), j.Names)
 	}
-	child.scope = p.scope
+	child.scope, child.way = p.scope, p.wayOf(j, child)
 	return child
 }
 
@@ -262,8 +268,10 @@ func (p *pool) hear(until *task) {
 			}
 		default:
 			p.count(t)
+			p.v.takeSaid(t.visit)
 			if t.outcome.Err != nil || t.outcome.Skipped {
 				p.failed = t.addTo(p.failed)
+				p.lostWays = append(p.lostWays, t.visit.way)
 			}
 			if err := p.guard(func() error { return p.jobs.Ended(t.job, t.outcome) }); err != nil {
 				p.decide(err)
@@ -336,6 +344,7 @@ func (p *pool) result() error {
 	}
 	if p.verdict != nil {
 		p.losers = append(p.losers, p.failed...)
+		v.forgetSaid(p.lostWays)
 	}
 	for _, slots := range p.losers {
 		v.frame.forget(slots)

@@ -184,7 +184,7 @@ func (c *Call) File(ctx context.Context, b Below) (any, error) {
 		around = &realm{run: v.run, outer: around.outer, scope: within, late: around.late, passing: around.passing}
 	}
 	below := &Visit{run: v.run, file: &passing, vx: v.vx, up: v.up, item: v.item, count: v.count, scope: within, realm: around,
-		steps: v.steps, held: v.held, frame: v.frame, locals: v.locals, prev: v.prev, turn: v.turn}
+		steps: v.steps, way: v.way, held: v.held, frame: v.frame, locals: v.locals, prev: v.prev, turn: v.turn}
 	own := v.own()
 	out, err := below.include(b.File, b.Input, b.Params, b.Nth)
 	v.run.mu.Lock()

@@ -65,6 +65,7 @@ type Finished struct {
 	Names  map[string]Named `json:"names,omitempty"` // of nodes below, that expressions may read later
 	// Stopped are the nodes below that the run's result lists and that were stopped: they have no finished turn.
 	Stopped map[string]Named `json:"stopped,omitempty"`
+	Said    []Said           `json:"said,omitempty"` // by agents in it and below, that they may recall later
 }
 
 // Cursor is where an unfinished turn goes on; what ran before stands in it, no longer below.
@@ -80,6 +81,7 @@ type Cursor struct {
 	Counts   []int            `json:"counts,omitempty"`  // visits of the children
 	Tally    Tally            `json:"tally"`
 	Names    map[string]Named `json:"names,omitempty"`
+	Said     []Said           `json:"said,omitempty"`
 	Folded   string           `json:"folded,omitempty"` // the one turn below that it replaces; empty: all
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -23,6 +24,8 @@ type Visit struct {
 	locals *localList
 	prev   any
 
+	way    *way   // as a job of a fan-out, where agents remember
+	said   []Said // below it, that agents remember; for others to read under the run's lock
 	held   *held  // where a replayed fan-out was decided without it
 	turn   string // where somebody asks for it
 	counts []int  // visits of the children
@@ -46,6 +49,9 @@ type rare struct {
 	began time.Time              // for its time limits: in this run or the one that first began it
 	sub   *subRun                // of its leaf as an agent
 	runs  map[*spec.Pipeline]int // of files below its leaf
+
+	memory   *Memory   // of its leaf, which ended well
+	recalled *[]Memory // by its leaf
 }
 
 // own is what the visit has of what is rare, made when it first needs it.
@@ -97,6 +103,9 @@ func (v *Visit) enter(child *Visit) Outcome {
 	}
 	child.settle(&o)
 	v.account(child, o.Err)
+	if o.Err == nil || !o.Err.stops() {
+		v.takeSaid(child)
+	}
 	return o
 }
 
@@ -143,6 +152,7 @@ func (v *Visit) visit() Outcome {
 		err = v.place(err)
 		out = nil
 	}
+	v.conclude(err)
 	return Outcome{Value: out, Err: err}
 }
 
@@ -171,7 +181,7 @@ func (v *Visit) find() *Finished {
 // finished answers for a turn that an earlier run finished.
 func (v *Visit) finished(f *Finished) Outcome {
 	v.recall(f.Names)
-	v.tally = f.Tally
+	v.tally, v.said = f.Tally, f.Said
 	o := Outcome{Value: f.Output.V, again: true}
 	switch {
 	case f.Status == skipped:
@@ -197,7 +207,7 @@ func (v *Visit) restore() {
 		v.counts = make([]int, len(v.vx.children))
 		copy(v.counts, c.Counts) // from a store, which may hold anything
 	}
-	v.tally = c.Tally.clone()
+	v.tally, v.said = c.Tally.clone(), slices.Clone(c.Said)
 	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
 	v.recall(c.Names)
 }
@@ -227,6 +237,9 @@ func (v *Visit) perform() (any, *Error) {
 func (v *Visit) mend(err *Error) (any, *Error) {
 	if v.vx.forks { // which branches had ended by then depends on time
 		v.frame.forget(v.vx.below())
+	}
+	if v.vx.forks || v.vx.ways {
+		v.said = nil
 	}
 	if err.stops() || v.vx.catch == nil && !v.vx.continues {
 		return nil, err
@@ -395,6 +408,9 @@ func (v *Visit) Require(steps int) error {
 	}
 	return v.realm.refuse(v, b.short(steps, left))
 }
+
+// Remembers tells whether agents at or below a child remember what they say.
+func (v *Visit) Remembers(n *spec.Node) bool { return v.file.unit.vertices[n.Order].remembers }
 
 // Concurrency is how many branches run at once where nothing else is written.
 func (v *Visit) Concurrency() int { return v.run.limits.concurrency }
