@@ -34,16 +34,17 @@ type Question struct {
 	Tools       []Tool         `json:"tools,omitempty"`       // that the model may call; their names differ
 	ToolChoice  string         `json:"tool_choice,omitempty"` // auto, none, required, or the name of the tool to call
 
+	Past    int `json:"-"` // so many of the first messages are of earlier conversations
 	Call    int `json:"-"` // for the mock: the number of this question in its conversation, from 1
 	Attempt int `json:"-"` // for the mock: the number of this attempt, from 1
 }
 
-// Prompt is the text of the first message: what the author asked.
+// Prompt is the text of the first message of this conversation: what the author asked.
 func (q Question) Prompt() string {
-	if len(q.Messages) == 0 {
+	if len(q.Messages) <= q.Past {
 		return ""
 	}
-	return q.Messages[0].Text
+	return q.Messages[q.Past].Text
 }
 
 // turns is how often tools were called in the conversation so far.

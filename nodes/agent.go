@@ -74,7 +74,7 @@ prompt: Write about ${{ input ?? "a pond" }}
 			a := newAsker(o, n)
 			label, _ := n.Ref("agent")
 			return engine.Body{Act: a.act, Uses: a.models[0].name, Label: label, Ready: a.ready(),
-				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance, Reads: a.reads()}
+				Unpriced: a.unpriced(), Rates: a.rates, Allowance: a.allowance, Window: a.window, Reads: a.reads()}
 		},
 	}
 }
@@ -97,6 +97,7 @@ func useField() spec.Field {
 }
 
 func agentFields(o *options) []spec.Field {
+	scope := spec.Word{Of: []string{"session"}}
 	return []spec.Field{
 		{Name: "model", Form: spec.Ref{Section: "models", Also: o.known}, Summary: "provider/name, or a short name from models"},
 		{Name: "system", Form: spec.Template{}, Summary: "the system prompt"},
@@ -117,6 +118,10 @@ func agentFields(o *options) []spec.Field {
 		{Name: "output_retries", Form: spec.Whole{}, Default: 2, Summary: "how often a reply that does not fit is asked for again"},
 		{Name: "fallback", Form: spec.List{Of: spec.Ref{Section: "models", Also: o.known}, Min: 1}, Summary: "models to ask in order where the one before cannot be reached, does not exist, fails, or refuses for its rate or the key"},
 		{Name: "budget", Form: engine.BudgetForm(), Summary: "what the agent may use in the whole run"},
+		{Name: "memory", Form: spec.OneOf{scope, spec.Record{Fields: []spec.Field{
+			{Name: "scope", Form: scope, Required: true, Summary: "what was said before by the agent of this name, to the same user in the same session"},
+			{Name: "max_tokens", Form: spec.Whole{Min: 1}, Default: defaultWindow, Summary: "the newest prompts and replies that have so many tokens together, four bytes counted as one"},
+		}}}, Summary: "session: before the prompt, the model is told what it was asked and answered before in the same session of the same user"},
 		{Name: "extra", Form: spec.Raw{}, Summary: "put into the request as it is"},
 		{Name: "base_url", Form: spec.Text{Check: checkURL}, Summary: "another address of the provider; needs a grant, for the provider's key goes there"},
 		{Name: "mock", Form: spec.Record{Fields: mockFields()}, Summary: "what the model mock answers in this agent's place"},
@@ -201,4 +206,19 @@ func (d definition) schema() *spec.Schema {
 		return o.Schema("output_schema")
 	}
 	return nil
+}
+
+// defaultWindow is how many tokens of earlier exchanges an agent is told where nothing else is written.
+const defaultWindow = 4000
+
+// window is how many tokens of earlier exchanges it is told; 0 where it remembers nothing.
+func (d definition) window() int {
+	o := d.at("memory")
+	switch {
+	case !o.Has("memory"):
+		return 0
+	case o.Record("memory") != nil:
+		return o.Record("memory").Int("max_tokens")
+	}
+	return defaultWindow
 }

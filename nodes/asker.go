@@ -27,6 +27,7 @@ type asker struct {
 	agent     string                 // of the header, for which its usage counts; empty: the node itself
 	rates     map[string]engine.Rate // by the address of a model
 	allowance engine.Allowance
+	window    int // of what it remembers; 0: nothing
 }
 
 func newAsker(o *options, n *spec.Node) *asker {
@@ -54,7 +55,7 @@ func newAsker(o *options, n *spec.Node) *asker {
 	} else if a.agent = used(n); a.agent != "" {
 		a.allowance = engine.AllowanceIn(d.at("budget"), "agents."+a.agent)
 	}
-	a.tools = d.tools(o)
+	a.tools, a.window = d.tools(o), d.window()
 	a.task = a.taskOf(n, d)
 	return a
 }
@@ -123,7 +124,7 @@ func number(d definition, field string) *float64 {
 
 // act asks the first model, and where that is of no use the next.
 func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
-	t, err := a.question(c)
+	t, err := a.question(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +147,12 @@ func (a *asker) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		talks.note(c)
 		return nil, failed(err)
+	}
+	if a.window > 0 {
+		if value, err = spec.Canonical(value); err != nil {
+			return nil, err
+		}
+		c.Remember(c.Agent(a.agent), t.Prompt(), spec.AsText(value))
 	}
 	return value, nil
 }
@@ -243,7 +250,7 @@ func content(m candidate, model agents.Model, q agents.Question) *engine.Content
 }
 
 // question is the task with what only the call knows.
-func (a *asker) question(c *engine.Call) (agents.Task, error) {
+func (a *asker) question(ctx context.Context, c *engine.Call) (agents.Task, error) {
 	t := a.task
 	prompt, err := text(c, a.prompt, c.Prev)
 	if err != nil {
@@ -253,8 +260,21 @@ func (a *asker) question(c *engine.Call) (agents.Task, error) {
 		return t, err
 	}
 	attachments, err := a.attach.read(c)
-	t.Messages = []agents.Message{{Text: prompt, Attachments: attachments}}
-	return t, err
+	if err != nil {
+		return t, err
+	}
+	if a.window > 0 {
+		earlier, err := c.Recall(ctx, c.Agent(a.agent), a.window)
+		if err != nil {
+			return t, err
+		}
+		for _, e := range earlier {
+			t.Messages = append(t.Messages, agents.Message{Text: e.Prompt}, agents.Message{Model: true, Text: e.Reply})
+		}
+		t.Past = len(t.Messages)
+	}
+	t.Messages = append(t.Messages, agents.Message{Text: prompt, Attachments: attachments})
+	return t, nil
 }
 
 // text is what an expression gives as text; nothing is no text.

@@ -101,6 +101,7 @@ type fanOut struct {
 	node     *spec.Node
 	merge    *spec.Expr
 	atOnce   int // 0: as many as the run allows
+	inOrder  bool
 	races    bool
 	first    bool
 	forgives bool
@@ -130,8 +131,9 @@ func (f *fanOut) run(v *engine.Visit, n int, job func(i int, sofar []any) engine
 	}
 	next := 0
 	jobs := engine.Jobs{
-		AtOnce: f.atOnce,
-		Strict: f.atOnce > 0,
+		AtOnce:  f.atOnce,
+		Strict:  f.atOnce > 0,
+		InOrder: f.inOrder,
 		Next: func() (engine.Job, bool) {
 			if next == n {
 				return engine.Job{}, false

@@ -42,8 +42,8 @@ merge: sum(results)
 		Least: func(*spec.Node, func(*spec.Node) int) int { return 0 },
 		Build: func(n *spec.Node) engine.Body {
 			e := &eachItem{fanOut: newFanOut(n), list: n.Expr("for_each"), do: n.Node("do"), item: n.LocalName("item"),
-				batch: n.Int("batch"), inOrder: n.Bool("in_order")}
-			if e.inOrder {
+				batch: n.Int("batch")}
+			if e.inOrder = n.Bool("in_order"); e.inOrder {
 				e.atOnce = 1
 			}
 			return engine.Body{Decide: e.run}
@@ -62,11 +62,10 @@ func itemType(n *spec.Node) spec.Type {
 
 type eachItem struct {
 	*fanOut
-	list    *spec.Expr
-	do      *spec.Node
-	item    string
-	batch   int
-	inOrder bool
+	list  *spec.Expr
+	do    *spec.Node
+	item  string
+	batch int
 }
 
 func (e *eachItem) run(v *engine.Visit) (any, error) {

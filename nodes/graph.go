@@ -260,7 +260,7 @@ func (t *traffic) job(i int) engine.Job {
 	if names == nil {
 		names = map[string]engine.Named{}
 	}
-	return engine.Job{Node: t.g.Nodes[i], Key: i, Visit: t.Visits[i], Prev: d.received(), Names: names}
+	return engine.Job{Node: t.g.Nodes[i], Key: i, Visit: t.Visits[i], Prev: d.received(), Names: names, Past: d.Lane.Visits}
 }
 
 // received is the one value bare, or a list in the order of the edges where there are several.
@@ -284,7 +284,7 @@ func (t *traffic) arrive(v *engine.Visit, j engine.Job, o engine.Outcome) error 
 	i := j.Key
 	var way lane
 	way.take(t.g, t.Running[i].Lane)
-	if len(t.g.below[i]) > 0 {
+	if len(t.g.below[i]) > 0 || v.Remembers(t.g.Nodes[i]) {
 		way.take(t.g, lane{map[int]int{i: t.Visits[i]}, o.Names})
 	}
 	delete(t.Running, i)

@@ -86,6 +86,9 @@ func MockLocals() []spec.Local {
 		{Name: "prompt", Summary: "the prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
 		{Name: "system", Summary: "the system prompt", Type: func(*spec.Node) spec.Type { return spec.String }},
 		{Name: "call", Summary: "the number of this question to the agent, from 1", Type: func(*spec.Node) spec.Type { return spec.Integer }},
+		{Name: "history", Summary: "what the agent remembers, the oldest first: a list of {prompt, reply}", Type: func(*spec.Node) spec.Type {
+			return spec.ListOf(spec.ObjectOf(map[string]spec.Type{"prompt": spec.String, "reply": spec.String}))
+		}},
 		{Name: "attached", Summary: "the names of the files that go with the prompt", Type: func(*spec.Node) spec.Type { return spec.ListOf(spec.String) }},
 	}
 }
@@ -348,11 +351,20 @@ func (m *Mock) reply(c *engine.Call, q agents.Question) (string, error) {
 	return spec.AsText(v), nil
 }
 
+// history is what was asked and answered before, as replies read it.
+func history(q agents.Question) []any {
+	list := []any{}
+	for i := 0; i+1 < q.Past; i += 2 {
+		list = append(list, map[string]any{"prompt": q.Messages[i].Text, "reply": q.Messages[i+1].Text})
+	}
+	return list
+}
+
 // value is what the reply gives.
 func (m *Mock) value(c *engine.Call, q agents.Question) (any, error) {
 	x := m.replies[min(q.Call, len(m.replies))-1]
 	return c.Eval(x, engine.Local{Name: "prompt", Value: q.Prompt()}, engine.Local{Name: "system", Value: q.System}, engine.Local{Name: "call", Value: int64(q.Call)},
-		engine.Local{Name: "attached", Value: names(q.Messages[0].Attachments)})
+		engine.Local{Name: "attached", Value: names(q.Messages[q.Past].Attachments)}, engine.Local{Name: "history", Value: history(q)})
 }
 
 // answer is the output of a command or an address in whose place the mock answers; asked is what it would have been

@@ -420,6 +420,7 @@ func (n *node) settings() object {
 		m["output_schema"] = object{"n": "integer", "s": "string"}
 	}
 	if n.kind == "" { // of a header
+		m["memory"] = object{"scope": "session", "max_tokens": 10 + 15*len(n.replies)}
 		put(m, "prompt", n.value != nil, n.value)
 		putRetry(m, n.attempts)
 	}
