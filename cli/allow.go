@@ -246,9 +246,7 @@ func (p *program) ask(heading string, needs []spec.Need, question string) (strin
 	lines := append([]string{"flowrun: " + heading}, engine.ListNeeds(needs)...)
 	columns, rows := 80, 24
 	if f, ok := p.Err.(*os.File); ok {
-		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
-			columns, rows = w, h
-		}
+		columns, rows = terminalSize(f)
 	}
 	left := rows - 2 // on the screen, with the question
 	for i, line := range lines {
@@ -268,21 +266,13 @@ func (p *program) ask(heading string, needs []spec.Need, question string) (strin
 
 // answer reads a line from the terminal: nothing where it ends before the line does.
 func (p *program) answer(question string) (string, error) {
-	const most = 200
 	fmt.Fprint(p.Err, question)
-	var line []byte
-	for b := make([]byte, 1); len(line) < most; {
-		n, err := p.In.Read(b)
-		if line = append(line, b[:n]...); n > 0 && b[0] == '\n' {
-			return string(line), nil
-		}
-		if err != nil {
-			fmt.Fprintln(p.Err)
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return "", err
-		}
+	line, err := readLine(p.In)
+	if err != nil {
+		fmt.Fprintln(p.Err)
 	}
-	return "", nil
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return line, err
 }

@@ -24,6 +24,7 @@ const (
 	exitLimit      = 3   // a limit was reached
 	exitPermission = 4   // something was not allowed: nothing ran
 	exitMismatch   = 5   // a recording or a test did not match
+	exitWaiting    = 6   // it waits for an approval
 	exitTimeout    = 124 // and 128 with a signal's number where that ended the run
 )
 
@@ -57,6 +58,7 @@ func Main(args []string, std Streams) int {
 type program struct {
 	Streams
 	commands nodes.Commands // that its run has begun
+	desk     *desk          // at which people are asked; nil: nobody is there
 	live     *live          // what standard error shows of the run; nil where that is no tree
 	source   string         // of the pipeline that came from standard input
 }
@@ -125,6 +127,7 @@ func (p *program) report(err error) int {
 	var by interrupted
 	var invalid *engine.InvalidError
 	var denied *engine.PermissionError
+	var waits *engine.WaitingError
 	var failed *engine.Error
 	diagnostics, isFile := spec.AsDiagnostics(err)
 	switch {
@@ -146,6 +149,8 @@ func (p *program) report(err error) int {
 	case errors.As(err, &denied):
 		fmt.Fprintf(p.Err, "flowrun: %s\n", escapeLines(denied.Error()))
 		return exitPermission
+	case errors.As(err, &waits): // which was told with the run
+		return exitWaiting
 	case errors.As(err, &failed):
 		fmt.Fprintln(p.Err, escapeLines(failed.Error()))
 		fmt.Fprint(p.Err, whereItPanicked(failed.Stack()))

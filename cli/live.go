@@ -8,7 +8,6 @@ import (
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/flowrun/flowrun/engine"
 )
@@ -33,6 +32,7 @@ type live struct {
 	screen screen
 	drawn  time.Time
 	closed bool
+	behind bool // a question that somebody is asked
 }
 
 // redraws tells whether lines of standard error can be drawn again: on a terminal that can, to which nobody else writes
@@ -46,13 +46,7 @@ func (p *program) redraws(c *urfave.Context) bool {
 
 // startLive shows on a terminal what the lines and their tree tell, until it is closed.
 func startLive(f *os.File, lines *progress) *live {
-	size := func() (int, int) {
-		width, height, err := term.GetSize(int(f.Fd()))
-		if err != nil || width <= 0 || height <= 0 {
-			return 80, 24
-		}
-		return width, height
-	}
+	size := func() (int, int) { return terminalSize(f) }
 	l := newLive(f, lines, size, func() bool { return foreground(f) })
 	// These two are known to leave lines as they are; others wrap them when they get narrower.
 	l.screen.reflows = os.Getenv("XTERM_VERSION") == "" && os.Getenv("STY") == ""
@@ -118,7 +112,29 @@ func (l *live) close() {
 	<-l.ended
 }
 
+// hide takes the tree away, and holds back what is written, until show.
+func (l *live) hide() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.behind = true
+	l.redraw()
+}
+
+func (l *live) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.behind = false
+	l.draw()
+}
+
 func (l *live) draw() {
+	if !l.behind || l.closed {
+		l.redraw()
+	}
+}
+
+// redraw draws what there is; of the tree nothing where it is hidden.
+func (l *live) redraw() {
 	now := time.Now()
 	if now.Sub(l.drawn) > 5*frame { // it was halted, and others have written since
 		l.screen.forget()
@@ -128,7 +144,7 @@ func (l *live) draw() {
 	var lines []string
 	if !l.closed {
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
-		if l.ours() {
+		if l.ours() && !l.behind {
 			lines = picture{now: now, width: width - 1, height: height - max(1, height/4), colours: l.lines.colours}.lines(l.lines.tree)
 		}
 	}

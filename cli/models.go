@@ -292,7 +292,7 @@ func (p *program) checkModel(set *agents.Set, ref string, asJSON bool) error {
 	if err != nil {
 		return usage("%v", err)
 	}
-	ctx, stop := p.interruptible()
+	ctx, _, stop := p.interruptible(0)
 	defer stop()
 	limited, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()

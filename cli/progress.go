@@ -28,7 +28,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, lang *engine.Language, colours bool) *progress {
-	p := &progress{w: w, asks: map[string]bool{"wait": true}, leaf: map[string]bool{}, colours: colours, tree: newTree()}
+	p := &progress{w: w, asks: map[string]bool{"wait": true, "approve": true}, leaf: map[string]bool{}, colours: colours, tree: newTree()}
 	for _, k := range lang.Kinds {
 		p.asks[k.Name] = p.asks[k.Name] || k.Slot
 		p.leaf[k.Name] = k.Leaf
@@ -81,6 +81,18 @@ func (p *progress) hear(e engine.Event) {
 		if !hidden {
 			p.line(e, "skip", label(e), e.Kind, grey)
 		}
+	case engine.ApprovalRequested:
+		if !p.brief {
+			p.line(e, "asks", label(e), e.Approvals[0].Message, yellow)
+		}
+	case engine.ApprovalGiven:
+		said := e.Value
+		if e.By != "" {
+			said += " by " + e.By
+		}
+		p.line(e, "answer", label(e), said, "")
+	case engine.WorkflowWaiting:
+		p.line(e, "waits", e.Workflow, p.summary(e), yellow)
 	case engine.WorkflowCompleted:
 		p.line(e, "done", e.Workflow, p.summary(e), green)
 	case engine.WorkflowFailed:

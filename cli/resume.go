@@ -75,7 +75,7 @@ func runNamed(c *urfave.Context) error {
 	case c.IsSet("from") && c.String("from") == "":
 		return usage("--from needs the name of a node")
 	}
-	return cmp.Or(journalFlags(c), checkAudit(c))
+	return cmp.Or(journalFlags(c), checkAudit(c), checkGrace(c))
 }
 
 // again is how a run goes on.

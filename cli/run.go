@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -53,6 +54,7 @@ func workFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
 		&urfave.StringFlag{Name: "events", Usage: "write the run's events to `PATH` as JSON Lines; - is standard output, in place of the output"},
 		journalFlag(), auditFlags()[0], auditFlags()[1],
+		&urfave.StringFlag{Name: "grace", Value: "10s", Usage: "after the first Ctrl-C let what runs go on for a `DURATION` before it is stopped"},
 		pricesFlag(),
 		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
@@ -68,8 +70,8 @@ const runDescription = `The output goes to standard output, progress and errors 
 FILE may be - for standard input.
 
 Exit codes: 0 completed, 1 failed, 2 wrong usage, file or input, 3 limit
-reached, 4 not allowed, 5 not as recorded, 124 timed out, 130 interrupted.
-With 2 and 4 nothing ran.
+reached, 4 not allowed, 5 not as recorded, 6 waits for an approval, 124
+timed out, 130 interrupted. With 2 and 4 nothing ran.
 `
 
 // contradictions refuses flags that exclude each other.
@@ -80,7 +82,7 @@ func contradictions(c *urfave.Context) error {
 	case c.String("input-file") == "-" && c.Args().First() == "-":
 		return usage("the pipeline and its input cannot both come from standard input")
 	}
-	return cmp.Or(journalFlags(c), recordingFlags(c), checkAudit(c))
+	return cmp.Or(journalFlags(c), recordingFlags(c), checkAudit(c), checkGrace(c))
 }
 
 func (p *program) run(c *urfave.Context) error {
@@ -111,6 +113,7 @@ func (p *program) run(c *urfave.Context) error {
 	}
 	w.opts = append(w.tape.options(), engine.WithSecrets(set.Secrets()...))
 	if c.Bool("dry-run") {
+		w.opts = append(w.opts, p.people(c)...)
 		all := append(w.options(), engine.WithGrants(engine.Grants{All: true}))
 		return p.plan(c, graph, p.grants(c, w.file, graph.Pipeline()), engine.Check(graph, input, all...))
 	}
@@ -156,6 +159,7 @@ func (w *work) options() []engine.Option {
 // permitted finds what would keep the work from beginning, and asks for what was not allowed where somebody can answer.
 func (p *program) permitted(c *urfave.Context, w *work) error {
 	granted := p.grants(c, w.file, w.graph.Pipeline())
+	w.opts = append(w.opts, p.people(c)...)
 	opts := w.options()
 	err := engine.Check(w.graph, w.head.Input, append(opts, engine.WithGrants(granted))...)
 	if denied := (*engine.PermissionError)(nil); errors.As(err, &denied) && p.canAsk(c) {
@@ -168,6 +172,27 @@ func (p *program) permitted(c *urfave.Context, w *work) error {
 	return err
 }
 
+// people are those who answer approvals, if anybody does.
+func (p *program) people(c *urfave.Context) []engine.Option {
+	if !p.canAsk(c) {
+		return nil
+	}
+	p.desk = newDesk(p.In, p.Err.(*os.File))
+	return []engine.Option{engine.WithApprovals(p.desk)}
+}
+
+// graceFlag is how long what runs may go on after the first signal.
+func graceFlag(c *urfave.Context) (time.Duration, error) {
+	return spec.ParseDuration(c.String("grace"))
+}
+
+func checkGrace(c *urfave.Context) error {
+	if _, err := graceFlag(c); err != nil {
+		return usage("--grace must be a duration such as 10s, not %q", c.String("grace"))
+	}
+	return nil
+}
+
 // keptNone warns that answers were not kept, if that is so.
 func (p *program) keptNone(c *urfave.Context, err error) {
 	if err != nil && !c.Bool("quiet") {
@@ -178,6 +203,10 @@ func (p *program) keptNone(c *urfave.Context, err error) {
 // execute runs what is known to be able to begin.
 func (p *program) execute(c *urfave.Context, w *work) error {
 	opts := w.options()
+	grace, err := graceFlag(c)
+	if err != nil {
+		return err
+	}
 	if !c.Bool("no-cache") && w.tape == nil {
 		answers := cache.Own()
 		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
@@ -196,8 +225,10 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 		p.Err = p.live
 		defer p.live.close()
 	}
-	ctx, stop := p.interruptible()
+	p.attend()
+	ctx, drain, stop := p.interruptible(grace)
 	defer stop()
+	opts = append(opts, engine.WithDrain(drain))
 	trail, err := openTrail(c)
 	if err != nil {
 		return err
@@ -239,11 +270,14 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	if ended := w.end(result); ended != nil && runErr == nil { // nobody could know that it completed
 		return w.resumable(c, ended)
 	}
+	if result.Status == engine.Waiting {
+		p.waits(result)
+	}
 	shown := p.show(c, result, answer)
 	if !c.Bool("quiet") {
 		w.tape.warn(p.Err, result)
 	}
-	if runErr != nil {
+	if runErr != nil && result.Status != engine.Waiting {
 		runErr = w.resumable(c, runErr)
 	}
 	return cmp.Or(runErr, audited, kept, shown, events.close())

@@ -57,7 +57,7 @@ func TestSignal(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := flowrun(t, tt.pipeline, "--output", "json", "--events", "e.jsonl")
+			p := flowrun(t, tt.pipeline, "--output", "json", "--events", "e.jsonl", "--grace", "0s")
 			p.start()
 			p.report.await(t, tt.begun)
 			p.signal(tt.signal)
@@ -100,6 +100,46 @@ func (p *process) wasCancelled(cause string) {
 	}
 }
 
+// TestGrace ends a run by a signal while a command runs: it may end, and then nothing new begins; or its time is over.
+func TestGrace(t *testing.T) {
+	t.Parallel()
+	const pipeline = `
+chain:
+  - {name: first, exec: [sh, -c, "exec 3>life; read x < gate; echo ended"]}
+  - {name: second, exec: [sh, -c, "touch second"]}
+finally: {name: last, set: status}
+`
+	for name, tt := range map[string]struct {
+		grace, first string
+		opens        bool
+	}{
+		"it ends in time":    {"1h", `"output": "ended"`, true},
+		"its time is over":   {"100ms", `"status": "cancelled"`, false},
+		"it has none at all": {"0s", `"status": "cancelled"`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := flowrun(t, pipeline, "--allow-exec=sh", "--output", "json", "--events", "e.jsonl", "--grace", tt.grace)
+			life, open := newLifeline(p), newGate(p, "gate")
+			p.start()
+			life.await(life.held, "no command began")
+			p.signal(os.Interrupt)
+			p.report.await(t, "interrupt: stopping")
+			if tt.opens {
+				open()
+			}
+			if code := p.exit(); code != 130 {
+				t.Errorf("exit code %d, want 130:\n%s", code, p.report.String())
+			}
+			life.await(life.cut, "a command lives on")
+			p.wasCancelled("interrupt")
+			if _, err := os.Stat(filepath.Join(p.cmd.Dir, "second")); err == nil || !strings.Contains(p.out.String(), tt.first) {
+				t.Errorf("want %s and no second command:\n%s", tt.first, p.out.String())
+			}
+		})
+	}
+}
+
 // TestSecondSignal ends a run at once that would take long to stop.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
@@ -130,7 +170,7 @@ func TestSignalInFinally(t *testing.T) {
 // TestSignalInStream ends a run in the middle of an answer that is printed as it comes.
 func TestSignalInStream(t *testing.T) {
 	t.Parallel()
-	p := flowrun(t, "agent: {model: openai/gpt-test}\nprompt: hi\n", "--stream", "--quiet")
+	p := flowrun(t, "agent: {model: openai/gpt-test}\nprompt: hi\n", "--stream", "--quiet", "--grace", "0s")
 	p.cmd.Env = append(p.cmd.Env, serveOpenAI(t, "hang one two ")...)
 	p.start()
 	p.out.await(t, "one two ")
@@ -160,7 +200,7 @@ func TestSignalWithCommands(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := flowrun(t, tt.pipeline, "--allow-exec=sh", "--quiet")
+			p := flowrun(t, tt.pipeline, "--allow-exec=sh", "--quiet", "--grace", "0s")
 			life := newLifeline(p)
 			p.start()
 			life.await(life.held, "no command began")

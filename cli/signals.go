@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // interrupted is the cause of a run that a signal ended.
@@ -23,10 +24,12 @@ func (i interrupted) Error() string {
 // code is the exit code of a program that a signal ended.
 func (i interrupted) code() int { return 128 + int(i.Signal) }
 
-// interruptible gives a context that the first signal ends; the second ends the program at once, with the commands that
-// run. Output that nobody reads ends the context, too.
-func (p *program) interruptible() (ctx context.Context, stop func()) {
+// interruptible gives a context that is done at the first signal, when nothing new is to begin, and one that ends what
+// runs when the grace is over; the second signal ends the program at once, with the commands that run. Output that nobody
+// reads ends both.
+func (p *program) interruptible(grace time.Duration) (ctx, drain context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	drain, begin := context.WithCancelCause(ctx)
 	ch := make(chan os.Signal, 2)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) { // as nohup has it
@@ -40,6 +43,7 @@ func (p *program) interruptible() (ctx context.Context, stop func()) {
 
 	done := make(chan struct{})
 	go func() {
+		var over *time.Timer // ends the grace
 		for n := 0; ; n++ {
 			select {
 			case s := <-ch:
@@ -49,14 +53,22 @@ func (p *program) interruptible() (ctx context.Context, stop func()) {
 					p.commands.Kill()
 					os.Exit(by.code())
 				}
-				fmt.Fprintf(report, "%s: stopping; once more to end at once\n", by)
-				cancel(by)
+				left := ""
+				if grace > 0 {
+					left = fmt.Sprintf("what runs has %s to end, ", grace)
+				}
+				fmt.Fprintf(report, "%s: stopping; %sonce more to end at once\n", by, left)
+				begin(by)
+				over = time.AfterFunc(grace, func() { cancel(by) })
 			case <-done:
+				if over != nil {
+					over.Stop()
+				}
 				return
 			}
 		}
 	}()
-	return ctx, func() {
+	return ctx, drain, func() {
 		p.Out, p.Err = out, report
 		signal.Stop(ch)
 		signal.Stop(broken)

@@ -48,7 +48,7 @@ func (p *program) test(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := p.interruptible()
+	ctx, _, stop := p.interruptible(0)
 	defer stop()
 	once := func() error {
 		report, err := p.testOnce(ctx, c, plan)
