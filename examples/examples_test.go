@@ -76,6 +76,12 @@ func TestExamples(t *testing.T) {
 				args = append(args, "--replay", recording)
 			}
 			stdout, stderr, code := flowrun(append(args, "--quiet")...)
+			if strings.Contains(string(src), "approve:") { // and nobody is there
+				if code != 2 || !strings.Contains(stderr, "asks for an approval") {
+					t.Errorf("it gives %d:\n%s", code, stderr)
+				}
+				return
+			}
 			if code != 0 || stderr != "" {
 				t.Fatalf("it gives %d:\n%s", code, stderr)
 			}
