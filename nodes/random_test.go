@@ -151,6 +151,49 @@ func TestRandomStopped(t *testing.T) {
 	})
 }
 
+// A run in which nothing new begins from any moment on lets what runs end, and then goes on to the same as if it had not
+// been stopped. What had ended does not run again.
+func TestRandomDrain(t *testing.T) {
+	t.Parallel()
+	l := newLoader(t)
+	rapid.Check(t, func(r *rapid.T) {
+		p, want := draw(r, one(&drawer{T: r}, safe, orderly), 30, 60)
+		g, moment := l.load(r, p), rapid.IntRange(0, 100).Draw(r, "moment")
+		position := &engine.Position{}
+		var drained, h *heard
+		var from time.Time
+		synctest.Test(l.T, func(t *testing.T) {
+			drain, stop := context.WithCancel(t.Context())
+			from = time.Now().Add(time.Duration(moment) * time.Millisecond)
+			timer := time.AfterFunc(time.Until(from), stop)
+			drained = hear(t.Context(), g, p, position, engine.WithDrain(drain))
+			timer.Stop()
+			stop()
+			h = hear(t.Context(), g, p, position)
+		})
+		if err := cmp.Or(wellFormed(drained.events), p.witness().hears(h, none)); err != nil {
+			r.Fatal(err)
+		}
+		for _, e := range drained.events {
+			if e.Type == engine.StepStarted && e.Time.After(from) && !finally.MatchString(e.Turn) {
+				r.Errorf("%s begins %s too late", e.Turn, e.Time.Sub(from))
+			}
+		}
+		for turn, told := range drained.told {
+			isStopped := strings.HasPrefix(told, "failed cancelled ")
+			again := finally.MatchString(turn) && (h.told[turn] != "" || want.told[turn] == "") // its file was stopped
+			if isStopped || again {
+				continue
+			}
+			if h.told[turn] != "" {
+				r.Errorf("%s runs again", turn)
+			}
+			h.told[turn] = told
+		}
+		h.check(r, want)
+	})
+}
+
 // Pipelines whose ways nobody can foretell are well-formed in all that they tell, within their limits, and in time; and
 // so they are when they go on after they were stopped.
 func TestRandomWild(t *testing.T) {
