@@ -265,3 +265,29 @@ func TestApproveReplay(t *testing.T) {
 		})
 	}
 }
+
+// An agent one of whose tools waits begins anew when the question was answered, and then has the answer.
+func TestApproveInTool(t *testing.T) {
+	t.Parallel()
+	g := graphOf(t, `
+chain:
+  - {name: first, set: prev}
+  - name: g
+    agent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t, args: {input: x}}], reply: done}}
+  - approve: And ${{ prev }}
+tools: {t: {flow: asks.yaml, description: asks}}
+`)
+	people, position := &desk{}, &engine.Position{}
+	var got []string
+	for range 3 {
+		result, err := engine.Run(t.Context(), g, "in", engine.WithTurns(position), engine.WithApprovals(people))
+		got = append(got, ended(result, err))
+		for _, q := range result.Waiting {
+			people.give(q, engine.Answer{Value: engine.Approve})
+		}
+	}
+	want := []string{`waiting for /g/a "Use x?"`, `waiting for /chain[2] "And done"`, `completed: "done"`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
