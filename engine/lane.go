@@ -106,9 +106,13 @@ type passage struct {
 // enter waits until a call that may use so many tokens is let out. The error is the cause of ctx.
 func (l *lane) enter(ctx context.Context, tokens int) (*passage, error) {
 	select {
-	case l.gate <- struct{}{}:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	case l.gate <- struct{}{}: // who need not wait goes, also where nobody may wait any more
+	default:
+		select {
+		case l.gate <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	defer func() { <-l.gate }()
 	for {

@@ -359,3 +359,23 @@ func TestDrainOfRates(t *testing.T) {
 		}
 	})
 }
+
+// An agent that has begun goes on from turn to turn, and calls its tools, when nothing new begins.
+func TestDrainLetsAgentsEnd(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			drain, stop := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Second/2, func() { stop(errors.New("lunch")) })
+			g := graphOf(t, `
+name: g
+agent: {model: mock, tools: [t], mock: {latency: 1s, tool_calls: [{tool: t, args: {input: x}}, {tool: t, args: {input: y}}], reply: done}}
+tools: {t: {flow: other.yaml, description: other}}
+`)
+			result, err := engine.Run(t.Context(), g, "in", engine.WithDrain(drain))
+			if got := ended(result, err); got != `completed: "done"` {
+				t.Error(got)
+			}
+		})
+	}
+}
