@@ -240,7 +240,7 @@ var vague = []struct {
 	{regexp.MustCompile(`\b\d+ms\b`), "0ms"},
 	{regexp.MustCompile(`\d{8}-\d{6}-[0-9a-f]{8}`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
-	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d\b`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?\b`), "TIME"},
 	{regexp.MustCompile(`  [0-9a-f]{8}  `), "  KEY  "},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "SIGNATURE"},
 	{regexp.MustCompile(`"duration_ms": ?\d+`), `"duration_ms": 0`},

@@ -66,8 +66,8 @@ func (p *program) attend() {
 	}
 }
 
-// waits tells what a run waits for, and how to answer each question.
-func (p *program) waits(r *engine.Result) {
+// waits tells what a run waits for, and how to answer each question; the flags go with each answer.
+func (p *program) waits(r *engine.Result, flags string) {
 	named := map[string]int{}
 	for _, q := range r.Waiting {
 		named[q.Node]++
@@ -84,7 +84,7 @@ func (p *program) waits(r *engine.Result) {
 			b.WriteString(l + "\n")
 		}
 		for _, o := range q.Options {
-			fmt.Fprintf(&b, "answer: flowrun approve %s %s %s\n", r.RunID, shellWord(node), shellWord(o))
+			fmt.Fprintf(&b, "answer: flowrun approve %s %s %s%s\n", r.RunID, shellWord(node), shellWord(o), flags)
 		}
 	}
 	fmt.Fprint(p.Err, b.String())
@@ -99,9 +99,6 @@ func shellWord(s string) string {
 	}
 	return "'" + strings.ReplaceAll(spec.Escape(s), "'", `'\''`) + "'"
 }
-
-// Given knows of no answer but those of whoever sits there.
-func (d *desk) Given(engine.Approval) (*engine.Answer, error) { return nil, nil }
 
 // Ask shows the question, all of it, and takes the answer.
 func (d *desk) Ask(ctx context.Context, q engine.Approval) (*engine.Answer, error) {

@@ -124,21 +124,21 @@ func TestWaits(t *testing.T) {
 		{Turn: "/a", Node: "a", Message: "Go\x1b?\nNow?", Options: yesOrNo},
 		{Turn: "/l[0]/b", Node: "b", Message: "0", Options: []string{"it's so", "reject"}},
 		{Turn: "/l[1]/b", Node: "b", Message: "1", Options: []string{"$x", "reject"}},
-	}})
+	}}, " --journal j")
 	want := `flowrun: the run waits for 3 approvals:
 a asks:
   Go\u001b?
   Now?
-answer: flowrun approve r1 a approve
-answer: flowrun approve r1 a reject
+answer: flowrun approve r1 a approve --journal j
+answer: flowrun approve r1 a reject --journal j
 /l[0]/b asks:
   0
-answer: flowrun approve r1 '/l[0]/b' 'it'\''s so'
-answer: flowrun approve r1 '/l[0]/b' reject
+answer: flowrun approve r1 '/l[0]/b' 'it'\''s so' --journal j
+answer: flowrun approve r1 '/l[0]/b' reject --journal j
 /l[1]/b asks:
   1
-answer: flowrun approve r1 '/l[1]/b' '$x'
-answer: flowrun approve r1 '/l[1]/b' reject
+answer: flowrun approve r1 '/l[1]/b' '$x' --journal j
+answer: flowrun approve r1 '/l[1]/b' reject --journal j
 `
 	if diff := cmp.Diff(want, report.String()); diff != "" {
 		t.Errorf("-want +told:\n%s", diff)

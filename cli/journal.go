@@ -56,7 +56,7 @@ func ownJournal() (path string, named bool, err error) {
 // journal opens where a run is kept; nil where it is not. One that cannot be made where nobody named it is missed, but
 // keeps no pipeline from running.
 func (p *program) journal(c *urfave.Context) (*journal.Journal, error) {
-	if c.Bool("no-journal") {
+	if c.Bool("no-journal") || c.IsSet("replay") {
 		return nil, nil
 	}
 	path, named, err := journalPath(c)

@@ -80,9 +80,10 @@ func runNamed(c *urfave.Context) error {
 
 // again is how a run goes on.
 type again struct {
-	force bool
-	retry bool
-	from  string // the node from which a new run is to go on
+	force    bool
+	retry    bool
+	from     string    // the node from which a new run is to go on
+	approval *approval // with which a run goes on that waits
 }
 
 // goOn goes on with a run.
@@ -130,12 +131,16 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	if c.IsSet("timeout") && how.from == "" { // from now on
 		w.head.Timeout += time.Since(w.head.StartedAt)
 	}
+	p.answered(c, w, true)
+	if how.from == "" {
+		if w.answers.known, err = j.Decisions(id); err != nil {
+			return usage("%v", err)
+		}
+	}
 	if err := p.permitted(c, w); err != nil {
 		return err
 	}
-	if err := how.prepare(j, w, rec, same); err != nil {
-		return err
-	}
+	w.start = func() error { return how.prepare(j, w, rec, same) }
 	return p.execute(c, w)
 }
 
@@ -149,8 +154,13 @@ func (a *again) fits(rec *journal.Record, running bool) error {
 		return usage("%v", &journal.LiveError{ID: id, Owner: rec.Owner})
 	case a.from != "":
 		return nil
-	case rec.Status == journal.Waiting:
-		return usage("run %s waits for an approval: flowrun approve %s NODE VALUE", id, id)
+	case a.approval != nil && rec.Status != journal.Waiting:
+		return usage("run %s does not wait for an approval: it is %s", id, rec.Status)
+	case a.approval != nil:
+		_, err := a.approval.question(rec)
+		return err
+	case rec.Status == journal.Waiting && !overdue(rec):
+		return usage("run %s waits for an approval: flowrun approve %s %s VALUE", id, id, waitsFor(rec))
 	case rec.Status != journal.Completed:
 		return nil
 	case !a.retry:
@@ -159,6 +169,21 @@ func (a *again) fits(rec *journal.Record, running bool) error {
 		return usage("run %s has completed, and nothing in it failed: flowrun runs show %s", id, id)
 	}
 	return nil
+}
+
+// overdue tells whether somebody was to answer earlier than now, so that a run that waits can go on.
+func overdue(rec *journal.Record) bool {
+	return rec.Result != nil && slices.ContainsFunc(rec.Result.Waiting, func(q engine.Approval) bool {
+		return !q.Deadline.IsZero() && time.Now().After(q.Deadline)
+	})
+}
+
+// waitsFor is the node that asks, or a word for it where several do.
+func waitsFor(rec *journal.Record) string {
+	if rec.Result != nil && len(rec.Result.Waiting) == 1 {
+		return rec.Result.Waiting[0].Node
+	}
+	return "NODE"
 }
 
 // reload reads the file of a run that goes on, and tells whether it is as it was.
@@ -206,6 +231,11 @@ func nearby(path string) string {
 
 // prepare makes the run ready to go on, or a new one that goes on from it.
 func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same bool) error {
+	if a.approval != nil {
+		if err := a.approval.decide(j, rec, w.answers.known); err != nil {
+			return err
+		}
+	}
 	switch {
 	case a.from != "":
 		return a.fork(j, w, rec)
@@ -330,7 +360,7 @@ func (r *reuse) tell(w io.Writer) {
 	if r == nil || !r.tells {
 		return
 	}
-	slices.Sort(r.kept)
+	slices.SortFunc(r.kept, engine.CompareTurns)
 	fmt.Fprintf(w, "flowrun: %s kept", count(len(r.kept), "step"))
 	const most = 100
 	for i, turn := range r.kept[:min(most, len(r.kept))] {

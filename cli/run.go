@@ -113,38 +113,36 @@ func (p *program) run(c *urfave.Context) error {
 	}
 	w.opts = append(w.tape.options(), engine.WithSecrets(set.Secrets()...))
 	if c.Bool("dry-run") {
-		w.opts = append(w.opts, p.people(c)...)
-		all := append(w.options(), engine.WithGrants(engine.Grants{All: true}))
+		all := append(w.options(), engine.WithGrants(engine.Grants{All: true}), engine.WithApprovals(&answers{}))
 		return p.plan(c, graph, p.grants(c, w.file, graph.Pipeline()), engine.Check(graph, input, all...))
 	}
-	if err := p.permitted(c, w); err != nil {
+	kept, err := p.journal(c)
+	if err != nil {
 		return err
 	}
-	if w.tape == nil || w.tape.replay == nil {
-		kept, err := p.journal(c)
-		if err != nil {
-			return err
-		}
-		if kept != nil {
-			defer kept.Close()
-			if err := w.begin(kept); err != nil {
-				return err
-			}
-		}
+	if kept != nil {
+		defer kept.Close()
+		w.start = func() error { return w.begin(kept) }
+	}
+	p.answered(c, w, kept != nil)
+	if err := p.permitted(c, w); err != nil {
+		return err
 	}
 	return p.execute(c, w)
 }
 
 // work is a pipeline that is to run, or to go on.
 type work struct {
-	lang  *engine.Language
-	graph *engine.Graph
-	file  string // as the user named it; - is standard input
-	head  journal.Head
-	opts  []engine.Option // beside those of the head
-	tape  *tape
-	run   *journal.Run // nil where nothing is kept
-	reuse *reuse       // nil where nothing is taken over
+	lang    *engine.Language
+	graph   *engine.Graph
+	file    string // as the user named it; - is standard input
+	head    journal.Head
+	opts    []engine.Option // beside those of the head
+	tape    *tape
+	run     *journal.Run // nil where nothing is kept
+	reuse   *reuse       // nil where nothing is taken over
+	answers *answers     // nil where nobody can be asked
+	start   func() error // what is to be kept before it begins; nil: nothing
 }
 
 // options are those of the head and the others.
@@ -159,7 +157,6 @@ func (w *work) options() []engine.Option {
 // permitted finds what would keep the work from beginning, and asks for what was not allowed where somebody can answer.
 func (p *program) permitted(c *urfave.Context, w *work) error {
 	granted := p.grants(c, w.file, w.graph.Pipeline())
-	w.opts = append(w.opts, p.people(c)...)
 	opts := w.options()
 	err := engine.Check(w.graph, w.head.Input, append(opts, engine.WithGrants(granted))...)
 	if denied := (*engine.PermissionError)(nil); errors.As(err, &denied) && p.canAsk(c) {
@@ -170,15 +167,6 @@ func (p *program) permitted(c *urfave.Context, w *work) error {
 	}
 	w.opts = append(w.opts, engine.WithGrants(granted))
 	return err
-}
-
-// people are those who answer approvals, if anybody does.
-func (p *program) people(c *urfave.Context) []engine.Option {
-	if !p.canAsk(c) {
-		return nil
-	}
-	p.desk = newDesk(p.In, p.Err.(*os.File))
-	return []engine.Option{engine.WithApprovals(p.desk)}
 }
 
 // graceFlag is how long what runs may go on after the first signal.
@@ -202,7 +190,7 @@ func (p *program) keptNone(c *urfave.Context, err error) {
 
 // execute runs what is known to be able to begin.
 func (p *program) execute(c *urfave.Context, w *work) error {
-	opts := w.options()
+	var opts []engine.Option
 	grace, err := graceFlag(c)
 	if err != nil {
 		return err
@@ -211,13 +199,6 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 		answers := cache.Own()
 		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
 		defer func() { p.keptNone(c, answers.Err()) }()
-	}
-	if w.run != nil {
-		defer w.run.Close()
-		opts = append(opts, engine.WithTurns(w.run), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear))
-	}
-	if w.reuse != nil {
-		opts = append(opts, engine.WithReuse(w.reuse.find))
 	}
 	colours := colours(c, p.Err)
 	if !c.Bool("quiet") && p.redraws(c) {
@@ -254,7 +235,19 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	case !c.Bool("quiet"):
 		opts = append(opts, engine.WithListener(newProgress(p.Err, w.lang, colours).hear))
 	}
-	result, runErr := engine.Run(ctx, w.graph, w.head.Input, opts...)
+	if w.start != nil {
+		if err := w.start(); err != nil {
+			return err
+		}
+	}
+	if w.run != nil {
+		defer w.run.Close()
+		opts = append(opts, engine.WithTurns(w.run), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear))
+	}
+	if w.reuse != nil {
+		opts = append(opts, engine.WithReuse(w.reuse.find))
+	}
+	result, runErr := engine.Run(ctx, w.graph, w.head.Input, append(w.options(), opts...)...)
 	p.live.close() // the output may go to the same terminal
 	audited := trail.close(p.Err, runErr)
 	if result == nil {
@@ -267,11 +260,11 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	if !c.Bool("quiet") {
 		w.reuse.tell(p.Err)
 	}
-	if ended := w.end(result); ended != nil && runErr == nil { // nobody could know that it completed
+	if ended := w.end(result); ended != nil && (runErr == nil || result.Status == engine.Waiting) { // nobody could know what it came to
 		return w.resumable(c, ended)
 	}
 	if result.Status == engine.Waiting {
-		p.waits(result)
+		p.waits(result, journalNamed(c))
 	}
 	shown := p.show(c, result, answer)
 	if !c.Bool("quiet") {

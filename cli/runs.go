@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -365,7 +364,7 @@ func (r *runs) diff(a, b string) error {
 	turns := maps.Clone(was)
 	maps.Copy(turns, is)
 	differences := []difference{}
-	for _, turn := range slices.SortedFunc(maps.Keys(turns), inTurn(turns)) {
+	for _, turn := range slices.SortedFunc(maps.Keys(turns), engine.CompareTurns) {
 		d := difference{turn, gaveOf(was[turn]), gaveOf(is[turn])}
 		if d.A.String() != d.B.String() {
 			differences = append(differences, d)
@@ -384,11 +383,6 @@ func (r *runs) diff(a, b string) error {
 		}
 	}
 	return nil
-}
-
-// inTurn sorts turns as they finished.
-func inTurn(ends map[string]*engine.Finished) func(a, b string) int {
-	return func(a, b string) int { return cmp.Or(cmp.Compare(ends[a].Number, ends[b].Number), cmp.Compare(a, b)) }
 }
 
 func (r *runs) remove(ids []string) error {
@@ -587,6 +581,10 @@ type ran struct {
 	Model    string        `json:"model,omitempty"`
 	Tokens   *tokens       `json:"usage,omitempty"`
 	Retries  int           `json:"retries,omitempty"`
+	Asks     string        `json:"asks,omitempty"` // people
+	Options  []string      `json:"options,omitempty"`
+	Answer   string        `json:"answer,omitempty"`
+	By       string        `json:"by,omitempty"`
 	Error    *engine.Error `json:"error,omitempty"`
 	Output   *engine.Value `json:"output,omitempty"`
 	label    string
@@ -627,6 +625,11 @@ func history(events []engine.Event, status journal.Status) *ran {
 			if e.Error.Kind == engine.Cancelled {
 				n.Status = "cancelled"
 			}
+		case engine.ApprovalRequested:
+			n.Asks = e.Approvals[0].Message
+			n.Options = e.Approvals[0].Options
+		case engine.ApprovalGiven:
+			n.Asks, n.Options, n.Answer, n.By = "", nil, e.Value, e.By
 		case engine.StepSkipped:
 			n.Status, n.Error, n.Output = "skipped", nil, nil
 		case engine.StepRetried:
@@ -646,7 +649,21 @@ func history(events []engine.Event, status journal.Status) *ran {
 			}
 		}
 	}
+	if status == journal.Waiting {
+		top.wait()
+	}
 	return top
+}
+
+// wait finds what waits for people, and what for that.
+func (n *ran) wait() (waits bool) {
+	for _, below := range n.below {
+		waits = below.wait() || waits
+	}
+	if waits = waits || n.Asks != ""; waits && n.Status == "cancelled" {
+		n.Status, n.Error = "waiting", nil
+	}
+	return waits
 }
 
 // above finds the nearest turn above another.
@@ -725,7 +742,13 @@ func (n *ran) detail() string {
 	if n.Retries > 0 {
 		parts = append(parts, fmt.Sprintf("tried again %s", count(n.Retries, "time")))
 	}
+	if n.Answer != "" {
+		parts = append(parts, n.Answer+" by "+n.By)
+	}
 	s := strings.Join(parts, ", ")
+	if n.Status == "waiting" && n.Asks != "" {
+		s += ": " + short(n.Asks) + " (" + strings.Join(n.Options, ", ") + ")"
+	}
 	if n.Error != nil && (n.Status == "completed" || strings.HasSuffix(n.Node, n.Error.Node)) {
 		s += ": " + short(n.Error.Message)
 	}

@@ -36,7 +36,7 @@ const (
 // EventTypes lists them all.
 func EventTypes() []EventType {
 	return []EventType{WorkflowStarted, StepStarted, StepCompleted, StepFailed, StepSkipped, StepRetried, RunStarted, RunCompleted, ModelDelta, ToolCalled,
-		ToolReturned, WorkflowCompleted, WorkflowFailed, WorkflowCancelled}
+		ToolReturned, ApprovalRequested, ApprovalGiven, WorkflowCompleted, WorkflowFailed, WorkflowCancelled, WorkflowWaiting}
 }
 
 // Event is something that happened in a run. Which fields an event has beyond the first ones depends on its type.

@@ -99,6 +99,11 @@ func checkEntry(e engine.Entry) error {
 	switch {
 	case !strings.HasPrefix(e.Turn, "/"):
 		return fmt.Errorf("%s is no turn", quoted(e.Turn))
+	case e.Reopened:
+		if e.Turn != "/" || e.Finished != nil || e.Cursor != nil {
+			return errors.New("it is not the root that goes on")
+		}
+		return nil
 	case (e.Finished == nil) == (e.Cursor == nil):
 		return errors.New("a turn is either finished or has a cursor")
 	case e.Finished != nil:
@@ -141,7 +146,7 @@ func checkNames(names map[string]engine.Named) error {
 
 func checkNamed(n engine.Named) error {
 	switch n.Status {
-	case "completed", "failed", "skipped", "cancelled":
+	case "completed", "failed", "skipped", "cancelled", "waiting":
 	default:
 		return fmt.Errorf("%s is no status of a node", quoted(n.Status))
 	}

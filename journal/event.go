@@ -11,31 +11,37 @@ import (
 
 // eventRow is an event as [engine.Event] writes it.
 type eventRow struct {
-	Seq       int              `json:"seq"`
-	Time      time.Time        `json:"time"`
-	RunID     string           `json:"run_id"`
-	UserID    string           `json:"user_id"`
-	SessionID string           `json:"session_id"`
-	Type      engine.EventType `json:"event"`
-	Workflow  string           `json:"workflow"`
-	Node      string           `json:"node"`
-	Path      string           `json:"path"`
-	Turn      string           `json:"turn"`
-	Visit     int              `json:"visit"`
-	Kind      string           `json:"kind"`
-	Input     engine.Value     `json:"input"`
-	Output    engine.Value     `json:"output"`
-	Error     *engine.Error    `json:"error"`
-	Attempt   int              `json:"attempt"`
-	Delay     int64            `json:"delay_ms"`
-	SubRunID  string           `json:"sub_run_id"`
-	Model     string           `json:"model"`
-	Usage     *usageRow        `json:"usage"`
-	Text      string           `json:"text"`
-	Tool      string           `json:"tool"`
-	CallID    string           `json:"call_id"`
-	Arguments engine.Value     `json:"arguments"`
-	Duration  int64            `json:"duration_ms"`
+	Seq       int               `json:"seq"`
+	Time      time.Time         `json:"time"`
+	RunID     string            `json:"run_id"`
+	UserID    string            `json:"user_id"`
+	SessionID string            `json:"session_id"`
+	Type      engine.EventType  `json:"event"`
+	Workflow  string            `json:"workflow"`
+	Node      string            `json:"node"`
+	Path      string            `json:"path"`
+	Turn      string            `json:"turn"`
+	Visit     int               `json:"visit"`
+	Kind      string            `json:"kind"`
+	Input     engine.Value      `json:"input"`
+	Output    engine.Value      `json:"output"`
+	Error     *engine.Error     `json:"error"`
+	Attempt   int               `json:"attempt"`
+	Delay     int64             `json:"delay_ms"`
+	SubRunID  string            `json:"sub_run_id"`
+	Model     string            `json:"model"`
+	Usage     *usageRow         `json:"usage"`
+	Text      string            `json:"text"`
+	Tool      string            `json:"tool"`
+	CallID    string            `json:"call_id"`
+	Arguments engine.Value      `json:"arguments"`
+	Message   string            `json:"message"`
+	Options   []string          `json:"options"`
+	Deadline  time.Time         `json:"deadline"`
+	Approvals []engine.Approval `json:"approvals"`
+	Value     string            `json:"value"`
+	By        string            `json:"by"`
+	Duration  int64             `json:"duration_ms"`
 }
 
 // usageRow is a usage as events show it.
@@ -96,7 +102,10 @@ func decodeEvent(f folder, text, names string) (engine.Event, error) {
 	e := engine.Event{Seq: r.Seq, Time: r.Time, RunID: r.RunID, UserID: r.UserID, SessionID: r.SessionID, Type: r.Type, Workflow: r.Workflow, Node: r.Node, Path: r.Path,
 		Turn: r.Turn, Visit: r.Visit, Kind: r.Kind, Input: r.Input.V, Output: r.Output.V, Error: r.Error, Attempt: r.Attempt, Delay: time.Duration(r.Delay) * time.Millisecond,
 		SubRunID: r.SubRunID, Model: r.Model, Usage: r.Usage.usage(), Text: r.Text, Tool: r.Tool, CallID: r.CallID, Arguments: r.Arguments.V,
-		Duration: time.Duration(r.Duration) * time.Millisecond}
+		Duration: time.Duration(r.Duration) * time.Millisecond, Approvals: r.Approvals, Value: r.Value, By: r.By}
+	if e.Type == engine.ApprovalRequested {
+		e.Approvals = []engine.Approval{{Turn: e.Turn, Node: e.Node, Message: r.Message, Options: r.Options, Deadline: r.Deadline}}
+	}
 	if e.Error != nil {
 		e.Item, e.Pos = e.Error.Item, e.Error.Pos
 	}

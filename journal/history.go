@@ -64,6 +64,7 @@ type resultRow struct {
 	Failures int                     `json:"failures,omitempty"`
 	Usage    engine.ByAgent          `json:"usage,omitempty"`
 	Nodes    map[string]engine.Named `json:"nodes,omitempty"`
+	Waiting  []engine.Approval       `json:"waiting,omitempty"`
 	Duration time.Duration           `json:"duration"`
 }
 
@@ -76,7 +77,7 @@ func resultValues(r resultRow, change func(string, engine.Value) engine.Value) r
 func (r resultRow) result(s Summary) (*engine.Result, error) {
 	err := errors.Join(checkError(r.Error), checkNames(r.Nodes), checkTally(engine.Tally{Steps: r.Steps, Failures: r.Failures, Usage: r.Usage}))
 	return &engine.Result{RunID: s.ID, Workflow: s.Workflow, Status: engine.Status(s.Status), Output: r.Output.V, Error: r.Error, Steps: r.Steps, Failures: r.Failures,
-		Usage: r.Usage, StartedAt: s.StartedAt, Duration: r.Duration, Nodes: r.Nodes}, err
+		Usage: r.Usage, StartedAt: s.StartedAt, Duration: r.Duration, Nodes: r.Nodes, Waiting: r.Waiting}, err
 }
 
 // Filter says which runs are listed: those for which all that is set is true.

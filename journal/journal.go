@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // Journal is an open journal. It may be used by several goroutines, and the file by several processes at once.
@@ -92,7 +93,7 @@ func locate(path string) (string, error) {
 		return wrong(true, err)
 	}
 	info, err := os.Stat(abs)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, os.ErrPermission) {
 		if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
 			return wrong(true, err)
 		}

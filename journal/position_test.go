@@ -109,7 +109,8 @@ func TestEventsComeBack(t *testing.T) {
 	for i, kind := range engine.EventTypes() {
 		e := engine.Event{Seq: i + 1, Time: time.Unix(1, 2).UTC(), RunID: "r", UserID: "u", SessionID: "s", Type: kind, Workflow: "w", Node: "n", Path: "/n", Turn: "/n#2", Visit: 2, Kind: "agent",
 			Input: []any{int64(1)}, Output: map[string]any{"k": 2.5}, Error: failed, Duration: 3 * time.Millisecond, Attempt: 2, Delay: time.Second, SubRunID: "x", Model: "m",
-			Usage: engine.Usage{InputTokens: 1, CachedTokens: 2, OutputTokens: 3, ReasoningTokens: 4, Calls: 5, CacheHits: 6, Cost: 123_456_789_012}, Tool: "t", CallID: "c", Arguments: map[string]any{"a": nil}}
+			Usage: engine.Usage{InputTokens: 1, CachedTokens: 2, OutputTokens: 3, ReasoningTokens: 4, Calls: 5, CacheHits: 6, Cost: 123_456_789_012}, Tool: "t", CallID: "c", Arguments: map[string]any{"a": nil},
+			Approvals: []engine.Approval{{Turn: "/n#2", Node: "n", Message: "Well?", Options: []string{"approve"}, Deadline: time.Unix(9, 0).UTC()}}, Value: "approve", By: "ada"}
 		if i%2 == 0 {
 			e.Error = nil
 			e.Usage.Unpriced = 1
@@ -169,7 +170,7 @@ func FuzzEntry(f *testing.F) {
 // Whatever stands in a row, it is an event that can be written as one, or an error.
 func FuzzEvent(f *testing.F) {
 	for _, kind := range engine.EventTypes() {
-		f.Add(string(engine.Event{Seq: 1, Type: kind, Turn: "/a", Error: &engine.Error{Kind: engine.HTTP}, Usage: engine.Usage{Cost: 7}}.AppendJSON(nil)))
+		f.Add(string(engine.Event{Seq: 1, Type: kind, Turn: "/a", Error: &engine.Error{Kind: engine.HTTP}, Usage: engine.Usage{Cost: 7}, Approvals: make([]engine.Approval, 1)}.AppendJSON(nil)))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		v, err := journal.DecodeEvent(text)

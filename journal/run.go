@@ -288,7 +288,7 @@ func (r *Run) goOn() {
 // End records how the run ended.
 func (r *Run) End(result *engine.Result) error {
 	res := resultRow{Output: engine.Value{V: result.Output}, Error: result.Error, Steps: result.Steps, Failures: result.Failures, Usage: result.Usage,
-		Nodes: result.Nodes, Duration: result.Duration}
+		Nodes: result.Nodes, Waiting: result.Waiting, Duration: result.Duration}
 	row, err := encode(res, resultValues)
 	if err != nil {
 		return r.breaks(err)
