@@ -242,7 +242,7 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 	case a.retry || !same:
 		ends, err := w.run.Reuse()
 		if err != nil {
-			return err
+			return journalError(err)
 		}
 		w.reuse = newReuse(ends, !same)
 		spent := w.run.Find("/").Spent.Usage
@@ -251,7 +251,22 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 			return nil
 		}
 		return keep(w.run, engine.Entry{Turn: "/", Cursor: &engine.Cursor{Tally: engine.Tally{Usage: spent}}})
-	case rec.Status == journal.Failed:
+	case w.head.From != "": // the fork may have been cut before it had taken over all
+		node, err := named(w.graph.Pipeline(), w.head.From)
+		if err == nil {
+			w.reuse, err = before(j, w.head.Origin, node)
+		}
+		if unknown := (*journal.UnknownError)(nil); err != nil && !errors.As(err, &unknown) {
+			return journalError(err)
+		}
+	case w.run.Restarted():
+		ends, err := w.run.Reuse()
+		if err != nil {
+			return journalError(err)
+		}
+		w.reuse = newReuse(ends, false)
+	}
+	if rec.Status == journal.Failed {
 		return keep(w.run, engine.Entry{Turn: "/", Reopened: true})
 	}
 	return nil
@@ -271,31 +286,33 @@ func (a *again) fork(j *journal.Journal, w *work, rec *journal.Record) error {
 	if err != nil {
 		return err
 	}
-	turns, err := j.Turns(rec.ID)
-	if err != nil {
-		return usage("%v", err)
+	if w.reuse, err = before(j, rec.ID, node); err != nil {
+		return journalError(err)
 	}
-	before := map[string]*engine.Finished{}
-	for _, t := range turns {
-		switch {
-		case t.Past:
-		case under(t.Turn, node.Path()):
-			w.reuse = newReuse(before, true)
-		case t.Finished != nil:
-			before[t.Turn] = t.Finished
-		}
-		if w.reuse != nil {
-			break
-		}
-	}
-	if w.reuse == nil { // it never began
-		w.reuse = newReuse(before, true)
-	}
-	w.head.Origin, w.head.ID, w.head.Batch, w.head.Line = rec.ID, "", "", 0
+	w.reuse.tells = true
+	w.head.Origin, w.head.From, w.head.ID, w.head.Batch, w.head.Line = rec.ID, a.from, "", "", 0
 	if w.head.SessionID == rec.ID {
 		w.head.SessionID = ""
 	}
 	return w.begin(j)
+}
+
+// before is what a run had finished before a node first began, all where that never did.
+func before(j *journal.Journal, id string, node *spec.Node) (*reuse, error) {
+	turns, err := j.Turns(id)
+	if err != nil {
+		return nil, err
+	}
+	ends := map[string]*engine.Finished{}
+	for _, t := range turns {
+		if !t.Past && under(t.Turn, node.Path()) {
+			break
+		}
+		if !t.Past && t.Finished != nil {
+			ends[t.Turn] = t.Finished
+		}
+	}
+	return newReuse(ends, false), nil
 }
 
 // named is the node of a name, or of a path.

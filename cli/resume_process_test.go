@@ -93,3 +93,43 @@ func TestResumesRace(t *testing.T) {
 		t.Errorf("%d won, and the log is %q, %v", won, log, err)
 	}
 }
+
+// What is to be kept is kept, also where the run that takes it over is killed before it has come to all of it.
+func TestRetryAfterKill(t *testing.T) {
+	t.Parallel()
+	flags := []string{"--allow-exec", "--journal", "runs.db"}
+	p := flowrun(t, `
+chain:
+  - {name: first, exec: [tee, -a, log], stdin: first}
+  - parallel: [{name: gate, exec: [sh, -c, "test -e open || { test -e wait && sleep 3600; false; }"]}]
+    on_error: continue
+    merge: '"past the gate"'
+  - {name: last, exec: [tee, -a, log], stdin: "${{ steps.first.output }}, last"}
+`, append(flags, "--run-id", "r")...)
+	p.start()
+	if code := p.exit(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, p.report.String())
+	}
+	write := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(p.cmd.Dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("wait")
+	retried := p.again(append([]string{"retry", "r"}, flags...)...)
+	retried.start()
+	retried.report.await(t, "start   gate")
+	retried.signal(syscall.SIGKILL)
+	retried.exit()
+	write("open")
+	resumed := p.again(append([]string{"resume", "r", "--output", "json"}, flags...)...)
+	resumed.start()
+	if code := resumed.exit(); code != 0 || !strings.Contains(resumed.out.String(), `"failures": 0`) {
+		t.Errorf("exit code %d: %s%s", code, resumed.out.String(), resumed.report.String())
+	}
+	log, err := os.ReadFile(filepath.Join(p.cmd.Dir, "log"))
+	if err != nil || string(log) != "firstfirst, last" {
+		t.Errorf("the log is %q, %v", log, err)
+	}
+}

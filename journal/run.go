@@ -29,6 +29,7 @@ type Head struct {
 	Batch          string         `json:"batch,omitempty"`
 	Line           int            `json:"line,omitempty"`   // of the batch, from 1
 	Origin         string         `json:"origin,omitempty"` // the run that it was forked from
+	From           string         `json:"from,omitempty"`   // the node before which it takes over what that had finished
 }
 
 // headRow is a head as it is written: with values that stay what they are.
@@ -200,6 +201,13 @@ func (r *Run) Restart() {
 	r.position.Reset()
 	r.counts = counts{}
 	r.since = r.next
+}
+
+// Restarted tells whether there are turns that count no more.
+func (r *Run) Restarted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.since > 0
 }
 
 // Reuse are the latest ends of the run's turns, those too that were folded into others or dropped.
