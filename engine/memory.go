@@ -15,8 +15,9 @@ import (
 // Recaller knows what agents remember of earlier runs. It may be asked by several goroutines at once.
 type Recaller interface {
 	// Recall gives what an agent remembers of runs of the same user and session, the oldest first, as it was when the
-	// run began: nothing of the run itself, and of no other that came later.
-	Recall(run Info, agent string) ([]Memory, error)
+	// run began: nothing of the run itself, and of no other that came later. What is older than the newest that have so many
+	// tokens together, and one more, may be left out.
+	Recall(run Info, agent string, tokens int) ([]Memory, error)
 }
 
 // Said is an exchange of this run, and where it stands among those of its container, where that tells which are before
@@ -218,7 +219,7 @@ func (r *run) earlier(agent string) ([]Memory, error) {
 	read := m.byAgent[agent]
 	if read == nil {
 		read = sync.OnceValues(func() ([]Memory, error) {
-			all, err := m.from.Recall(r.info, agent)
+			all, err := m.from.Recall(r.info, agent, r.graph.window)
 			if err != nil {
 				return nil, Errorf(Internal, "reading what was said before: %w", err)
 			}

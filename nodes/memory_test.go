@@ -21,7 +21,7 @@ import (
 // recaller is a memory that is a function.
 type recaller func(run engine.Info, agent string) ([]engine.Memory, error)
 
-func (f recaller) Recall(run engine.Info, agent string) ([]engine.Memory, error) {
+func (f recaller) Recall(run engine.Info, agent string, _ int) ([]engine.Memory, error) {
 	return f(run, agent)
 }
 
@@ -198,7 +198,7 @@ func (n *notebook) Record(e engine.Entry) func() error {
 	return n.Position.Record(e)
 }
 
-func (n *notebook) Recall(run engine.Info, agent string) ([]engine.Memory, error) {
+func (n *notebook) Recall(run engine.Info, agent string, _ int) ([]engine.Memory, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if run.ID == "" || run.StartedAt.IsZero() {
