@@ -35,6 +35,13 @@ func (r *Run) remember(t *tx, turn string, m *engine.Memory, at time.Time) error
 
 // Exchanges are those that an agent had in a session of a user, the newest first; an empty agent stands for all.
 func (j *Journal) Exchanges(user, session, agent string) ([]Exchange, error) {
+	var all []Exchange
+	err := j.EachExchange(user, session, agent, func(x Exchange) bool { all = append(all, x); return true })
+	return all, err
+}
+
+// EachExchange gives what Exchanges does, one after another, as long as more are wanted.
+func (j *Journal) EachExchange(user, session, agent string, more func(Exchange) bool) error {
 	query := "SELECT coalesce(r.id, ''), e.turn, e.agent, e.at, e.tokens, e.prompt, e.reply FROM exchanges e LEFT JOIN runs r ON r.key = e.run WHERE e.user_id = ? AND e.session_id = ?"
 	args := []any{user, session}
 	if agent != "" {
@@ -43,20 +50,21 @@ func (j *Journal) Exchanges(user, session, agent string) ([]Exchange, error) {
 	}
 	rows, err := j.db.Query(query+" ORDER BY e.key DESC", args...)
 	if err != nil {
-		return nil, j.unread(err)
+		return j.unread(err)
 	}
 	defer rows.Close()
-	var all []Exchange
 	for rows.Next() {
 		var x Exchange
 		var at int64
 		if err := rows.Scan(&x.Run, &x.Turn, &x.Agent, &at, &x.Tokens, &x.Prompt, &x.Reply); err != nil {
-			return nil, j.unread(err)
+			return j.unread(err)
 		}
 		x.At = time.Unix(0, at).UTC()
-		all = append(all, x)
+		if !more(x) {
+			return nil
+		}
 	}
-	return all, j.unread(rows.Err())
+	return j.unread(rows.Err())
 }
 
 // Sessions are those of which agents remember something, the latest first; an empty user stands for all.

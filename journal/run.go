@@ -82,6 +82,7 @@ type Run struct {
 	seq    int   // of the last event
 	counts counts
 	idle   bool // it was taken, and has not gone on yet
+	anew   bool // it begins again: what its agents said does not count any more, until they say it again
 	closed bool
 	broken error // what could not be made a row
 }
@@ -201,6 +202,7 @@ func (r *Run) Restart() {
 	r.position.Reset()
 	r.counts = counts{}
 	r.since = r.next
+	r.anew = true
 }
 
 // Restarted tells whether there are turns that count no more.
@@ -287,8 +289,13 @@ func (r *Run) goOn() {
 		return
 	}
 	r.idle = false
-	since := r.since
+	since, anew := r.since, r.anew
 	r.j.w.put(0, func(t *tx) error {
+		if anew {
+			if err := t.exec("DELETE FROM exchanges WHERE run = ?", r.key); err != nil {
+				return err
+			}
+		}
 		return t.exec("UPDATE runs SET status = ?, since = ?, ended_at = 0, error_kind = '', error = '', result = '', result_large = '' WHERE key = ?", Running, since, r.key)
 	})
 }
