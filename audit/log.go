@@ -75,7 +75,7 @@ func (l *Log) Hear(e engine.Event, failed func(error)) {
 		l.line = append(e.AppendJSON(l.line[:0]), '\n')
 		l.events = append(l.events, l.line...)
 	}
-	decided := e.Type == "approval_given"
+	decided := e.Type == engine.ApprovalGiven
 	if e.More && len(l.events) < most && !decided {
 		return
 	}

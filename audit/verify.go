@@ -170,7 +170,7 @@ func (c *checker) note(s signed) {
 		return
 	}
 	switch e.Type {
-	case engine.WorkflowCompleted, engine.WorkflowFailed, engine.WorkflowCancelled, "workflow_waiting":
+	case engine.WorkflowCompleted, engine.WorkflowFailed, engine.WorkflowCancelled, engine.WorkflowWaiting:
 		c.runs[e.Run] = true
 	default:
 		c.runs[e.Run] = false
