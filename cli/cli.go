@@ -81,7 +81,7 @@ func (p *program) app() *urfave.App {
 		},
 		Commands: []*urfave.Command{
 			p.runCommand(),
-			p.resumeCommand(), p.retryCommand(), p.approveCommand(), p.runsCommand(), p.auditCommand(),
+			p.resumeCommand(), p.retryCommand(), p.approveCommand(), p.runsCommand(), p.sessionsCommand(), p.auditCommand(),
 			p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", Action: func(*urfave.Context) error {
 				_, err := fmt.Fprintln(p.Out, "flowrun", version())

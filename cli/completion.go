@@ -80,6 +80,8 @@ func candidates(app *urfave.App, line []string) []string {
 		return cacheActions
 	case command.Name == "audit":
 		return auditActions
+	case command.Name == "sessions":
+		return sessionActions
 	case command.Name == "completion":
 		return shells
 	}

@@ -140,6 +140,7 @@ type work struct {
 	opts    []engine.Option // beside those of the head
 	tape    *tape
 	run     *journal.Run // nil where nothing is kept
+	memory  *memory      // of what was kept before
 	reuse   *reuse       // nil where nothing is taken over
 	answers *answers     // nil where nobody can be asked
 	start   func() error // what is to be kept before it begins; nil: nothing
@@ -242,7 +243,7 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	}
 	if w.run != nil {
 		defer w.run.Close()
-		opts = append(opts, engine.WithTurns(w.run), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear))
+		opts = append(opts, engine.WithTurns(w.run), engine.WithMemory(w.memory), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear))
 	}
 	if w.reuse != nil {
 		opts = append(opts, engine.WithReuse(w.reuse.find))
