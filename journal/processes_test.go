@@ -183,6 +183,28 @@ func session(path, id string) error {
 	return errors.Join(errs...)
 }
 
+// A process that is killed leaves a journal that can be opened, with all that it said was kept.
+func TestKilledAlone(t *testing.T) {
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "flowrun.db")
+		p := start(t, "own", path)
+		for range 20 {
+			p.line()
+		}
+		_ = p.Process.Kill()
+		last := 20 + len(p.lines())
+		_ = p.Wait()
+		r, err := opened(t, path).Take("r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := r.Find("/").Spent.Steps; n < last || n > last+1 {
+			t.Errorf("%d steps were kept, and it said %d", n, last)
+		}
+		r.Close()
+	}
+}
+
 // The run of a process that is killed is free at once, and has all that it said was kept.
 func TestKilledOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flowrun.db")
