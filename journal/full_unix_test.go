@@ -59,9 +59,15 @@ func init() {
 
 // However little room there is, the run ends and says so, asks nothing more, and what was kept is there.
 func TestNoRoom(t *testing.T) {
-	completed := 0
+	var completed atomic.Int64
+	t.Cleanup(func() {
+		if completed.Load() != 1 {
+			t.Errorf("%d runs completed", completed.Load())
+		}
+	})
 	for _, kib := range []int{0, 4, 16, 33, 64, 128, 200, 300, 400, 100_000} {
 		t.Run(fmt.Sprint(kib, " KiB"), func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "flowrun.db")
 			p := start(t, "fill", path, fmt.Sprint(kib<<10))
 			said := strings.Join(p.lines(), "\n")
@@ -69,7 +75,7 @@ func TestNoRoom(t *testing.T) {
 				t.Fatalf("%v: %s", err, said)
 			}
 			if strings.HasPrefix(said, "ended: completed") {
-				completed++
+				completed.Add(1)
 				return
 			}
 			if !strings.Contains(said, path) || !strings.Contains(said, "disk full") {
@@ -89,9 +95,6 @@ func TestNoRoom(t *testing.T) {
 				t.Errorf("kept are %d steps of %d, and it is %s: %v", rec.Steps, did, rec.Status, err)
 			}
 		})
-	}
-	if completed != 1 {
-		t.Errorf("%d runs completed", completed)
 	}
 }
 

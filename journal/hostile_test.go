@@ -83,6 +83,7 @@ func TestFilesThatAreNoJournals(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "flowrun.db")
 			tt.make(t, path)
 			before, _ := os.ReadFile(path)
@@ -160,6 +161,7 @@ func TestFileThatGoesWhileItIsUsed(t *testing.T) {
 		"renamed":  func(path string) error { return os.Rename(path, path+"2") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "flowrun.db")
 			r := begun(t, opened(t, path), "r")
 			kept(t, r, finished("/a", 1, 1))
@@ -224,6 +226,7 @@ func TestForgedRows(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "flowrun.db")
 			j := opened(t, path)
 			for _, id := range []string{"r1", "r2", "r3"} {

@@ -185,6 +185,7 @@ func session(path, id string) error {
 
 // A process that is killed leaves a journal that can be opened, with all that it said was kept.
 func TestKilledAlone(t *testing.T) {
+	t.Parallel()
 	for range 5 {
 		path := filepath.Join(t.TempDir(), "flowrun.db")
 		p := start(t, "own", path)
@@ -207,6 +208,7 @@ func TestKilledAlone(t *testing.T) {
 
 // The run of a process that is killed is free at once, and has all that it said was kept.
 func TestKilledOwner(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "flowrun.db")
 	j := opened(t, path)
 	p := start(t, "own", path)
@@ -239,6 +241,7 @@ func TestKilledOwner(t *testing.T) {
 
 // Of those who take a run at the same time one gets it, and the others learn who that is.
 func TestRaces(t *testing.T) {
+	t.Parallel()
 	const races = 200
 	path := filepath.Join(t.TempDir(), "flowrun.db")
 	j := opened(t, path)
@@ -303,6 +306,7 @@ func TestRaces(t *testing.T) {
 
 // Processes that use one journal at the same time never hear of each other. JOURNAL_LONG says for how long.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	long := "2s"
 	if s := os.Getenv("JOURNAL_LONG"); s != "" {
 		long = s
