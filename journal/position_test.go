@@ -31,7 +31,9 @@ func entries() *rapid.Generator[engine.Entry] {
 		}
 		e := engine.Entry{Turn: rapid.SampledFrom(turns).Draw(t, "turn")}
 		names := map[string]engine.Named{"n": named}
-		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
+		case 4:
+			return engine.Entry{Turn: "/", Reopened: true}
 		case 0:
 			e.Cursor = &engine.Cursor{State: value, Tally: tally, Attempt: 1, Pause: time.Unix(5, 7).UTC()}
 		case 1:
@@ -152,7 +154,8 @@ func FuzzEntry(f *testing.F) {
 			return
 		}
 		e := v.(engine.Entry)
-		p := engine.NewPosition([]engine.Entry{e, finished("/a/b", 2, nil), e})
+		failed := engine.Entry{Turn: "/", Finished: &engine.Finished{Number: 9, Named: engine.Named{Status: "failed", Error: &engine.Error{Kind: engine.Model}}}}
+		p := engine.NewPosition([]engine.Entry{e, finished("/a/b", 2, nil), e, failed, {Turn: "/", Reopened: true}})
 		for _, turn := range append(turns, e.Turn) {
 			p.Find(turn)
 		}
