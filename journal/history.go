@@ -94,6 +94,8 @@ type Filter struct {
 
 const summaryColumns = "key, id, workflow, file, status, user_id, session_id, batch, line, origin, started_at, ended_at, steps, failures, calls, input_tokens, output_tokens, cost, unpriced, error_kind, error, damage, since"
 
+const recordColumns = summaryColumns + ", head, head_large, result, result_large"
+
 // List lists runs, the newest first.
 func (j *Journal) List(f Filter) ([]Summary, error) {
 	where, args := f.where()
@@ -141,7 +143,7 @@ func (f Filter) where() (string, []any) {
 }
 
 // summary reads a row; damage says what is wrong with it.
-func (j *Journal) summary(rows interface{ Scan(...any) error }) (s Summary, damage string) {
+func (j *Journal) summary(rows scans) (s Summary, damage string) {
 	var started, ended int64
 	err := rows.Scan(&s.key, &s.ID, &s.Workflow, &s.File, &s.Status, &s.UserID, &s.SessionID, &s.Batch, &s.Line, &s.Origin, &started, &ended, &s.Steps, &s.Failures,
 		&s.Usage.Calls, &s.Usage.InputTokens, &s.Usage.OutputTokens, &s.Usage.Cost, &s.Usage.Unpriced, &s.ErrorKind, &s.Error, &damage, &s.since)
@@ -168,19 +170,28 @@ func (j *Journal) summary(rows interface{ Scan(...any) error }) (s Summary, dama
 
 // Get gives a run. The error is an [*UnknownError]; where it is damaged the record comes with a [*DamagedError].
 func (j *Journal) Get(id string) (*Record, error) {
-	row := j.db.QueryRow("SELECT "+summaryColumns+", head, head_large, result, result_large FROM runs WHERE id = ?", id)
-	rec := &Record{}
-	var head, headLarge, result, resultLarge string
-	rec.Summary, rec.Damage = j.summary(scanner(func(into ...any) error {
-		return row.Scan(append(into, &head, &headLarge, &result, &resultLarge)...)
-	}))
+	row := j.db.QueryRow("SELECT "+recordColumns+" FROM runs WHERE id = ?", id)
+	rec := j.record(row)
 	if rec.key == 0 {
 		if err := row.Err(); err != nil {
 			return nil, j.unread(err)
 		}
 		return nil, &UnknownError{id}
 	}
-	if rec.Damage == "" {
+	if rec.Damage != "" {
+		return rec, &DamagedError{id, errors.New(rec.Damage)}
+	}
+	return rec, nil
+}
+
+// record reads a row of recordColumns; its key is 0 where there was none.
+func (j *Journal) record(row scans) *Record {
+	rec := &Record{}
+	var head, headLarge, result, resultLarge string
+	rec.Summary, rec.Damage = j.summary(scanner(func(into ...any) error {
+		return row.Scan(append(into, &head, &headLarge, &result, &resultLarge)...)
+	}))
+	if rec.key != 0 && rec.Damage == "" {
 		if err := rec.decode(j.folder, head, headLarge, result, resultLarge); err != nil {
 			rec.Damage = err.Error()
 			j.damaged(rec.key, err)
@@ -188,10 +199,11 @@ func (j *Journal) Get(id string) (*Record, error) {
 	}
 	if rec.Damage != "" {
 		rec.Status = Damaged
-		return rec, &DamagedError{id, errors.New(rec.Damage)}
 	}
-	return rec, nil
+	return rec
 }
+
+type scans interface{ Scan(into ...any) error }
 
 type scanner func(into ...any) error
 
