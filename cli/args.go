@@ -130,11 +130,12 @@ func arrangeFlag(command *urfave.Command, arg string, following []string) (spelt
 
 // choices are what flags take that take one of a few words, by the flag's name, with its command where others differ.
 var choices = map[string][]string{
-	"output":      {"text", "json"},
-	"test output": {"text", "json", "junit"},
-	"format":      {"mermaid", "dot", "json"},
-	"example":     examples.Names(),
-	"runs status": statuses,
+	"output":       {"text", "json"},
+	"test output":  {"text", "json", "junit"},
+	"format":       {"mermaid", "dot", "json"},
+	"batch format": {"jsonl", "csv"},
+	"example":      examples.Names(),
+	"runs status":  statuses,
 }
 
 // choicesOf are what a command's flag takes; none where that is anything.

@@ -27,17 +27,15 @@ type inputLine struct {
 type inputs struct {
 	r      *bufio.Reader
 	csv    bool
+	most   int      // bytes of a line
 	header []byte   // of CSV, as it stands in the file
 	names  []string // of its columns
 	line   int      // number of the line that was read last
 }
 
-// newInputs begins to read, and reads the header of CSV, which must be right.
-func newInputs(r io.Reader, isCSV bool) (*inputs, error) {
-	in := &inputs{r: bufio.NewReaderSize(r, 64<<10), csv: isCSV}
-	if bom, err := in.r.Peek(3); err == nil && string(bom) == "\ufeff" {
-		_, _ = in.r.Discard(3) // which is buffered
-	}
+// newInputs begins to read lines of at most so many bytes, and reads the header of CSV, which must be right.
+func newInputs(r io.Reader, isCSV bool, longest int) (*inputs, error) {
+	in := &inputs{r: bufio.NewReaderSize(r, 64<<10), csv: isCSV, most: longest}
 	if !in.csv {
 		return in, nil
 	}
@@ -78,6 +76,9 @@ func (in *inputs) next() (inputLine, error) {
 			}
 			return inputLine{}, err
 		}
+		if in.line == 1 {
+			raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
+		}
 		l := inputLine{number: in.line, raw: raw}
 		for quoted := false; in.csv && !long && err == nil; {
 			if quoted = opens(l.raw[len(l.raw)-len(raw):], quoted); !quoted {
@@ -91,7 +92,7 @@ func (in *inputs) next() (inputLine, error) {
 		case err != nil && !errors.Is(err, io.EOF):
 			return inputLine{}, err
 		case long:
-			l.raw, l.problem = nil, fmt.Sprintf("the line is longer than %d MiB", maxLine>>20)
+			l.raw, l.problem = nil, fmt.Sprintf("the line is longer than %d MiB", in.most>>20)
 		case len(bytes.TrimSpace(l.raw)) == 0:
 			continue
 		}
@@ -104,7 +105,7 @@ func (in *inputs) readLine(b []byte) (_ []byte, long bool, err error) {
 	in.line++
 	for {
 		part, err := in.r.ReadSlice('\n')
-		if long = long || len(b)+len(part) > maxLine; !long {
+		if long = long || len(b)+len(part) > in.most; !long {
 			b = append(b, part...)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {

@@ -14,10 +14,12 @@ import (
 	"github.com/flowrun/flowrun/spec"
 )
 
+const longest = 1 << 20
+
 // readAll reads inputs, each as its line number with its value or what is wrong.
 func readAll(t *testing.T, src string, isCSV bool) (all []string, raw string) {
 	t.Helper()
-	in, err := newInputs(iotest.HalfReader(strings.NewReader(src)), isCSV)
+	in, err := newInputs(iotest.HalfReader(strings.NewReader(src)), isCSV, longest)
 	if err != nil {
 		return []string{"refused: " + err.Error()}, ""
 	}
@@ -41,7 +43,7 @@ func readAll(t *testing.T, src string, isCSV bool) (all []string, raw string) {
 
 func TestInputs(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", maxLine)
+	long := strings.Repeat("x", longest)
 	tests := map[string]struct {
 		csv  bool
 		src  string
@@ -54,8 +56,8 @@ func TestInputs(t *testing.T) {
 		"a broken line between others":        {false, "1\n{\"a\": \n3\n", `1 1|2 it is not JSON: unexpected EOF|3 3`},
 		"two values on a line":                {false, "1 2\n", `1 there is more after the JSON value`},
 		"a line that is as long as it may be": {false, `"` + long[3:] + "\"\n1\n", `1 "` + long[3:] + `"|2 1`},
-		"one that is too long":                {false, `"` + long[2:] + "\"\n1\n", `1 the line is longer than 16 MiB|2 1`},
-		"the last of which is too long":       {false, "1\n" + long + long, `1 1|2 the line is longer than 16 MiB`},
+		"one that is too long":                {false, `"` + long[2:] + "\"\n1\n", `1 the line is longer than 1 MiB|2 1`},
+		"the last of which is too long":       {false, "1\n" + long + long, `1 1|2 the line is longer than 1 MiB`},
 
 		"rows":                       {true, "a,b\n1,x\n2,\n", `2 {"a":"1","b":"x"}|3 {"a":"2","b":""}`},
 		"no rows":                    {true, "a,b\n", ``},
@@ -67,8 +69,8 @@ func TestInputs(t *testing.T) {
 		"too few and too many":       {true, "a,b\n1\n1,2\n1,2,3\n\n1,2\n", `2 the row is not CSV: it has 1 field, and the header has 2|3 {"a":"1","b":"2"}|4 the row is not CSV: it has 3 fields, and the header has 2|6 {"a":"1","b":"2"}`},
 		"a quote where none may be":  {true, "a,b\n1,x\"y\n2,\"x\"y\n3,z\n", `2 the row is not CSV: bare " in non-quoted-field|3 the row is not CSV: extraneous or missing " in quoted-field|4 {"a":"3","b":"z"}`},
 		"a quote that is not closed": {true, "a,b\n1,\"x\n2,y\n", `2 the row is not CSV: extraneous or missing " in quoted-field`},
-		"one that goes on too long":  {true, "a\n\"" + long + "\n1\n", `2 the line is longer than 16 MiB|3 {"a":"1"}`},
-		"quotes over too many lines": {true, "a\n\"" + long[:maxLine/2] + "\n" + long[:maxLine/2] + "\n1\n", `2 the line is longer than 16 MiB|4 {"a":"1"}`},
+		"one that goes on too long":  {true, "a\n\"" + long + "\n1\n", `2 the line is longer than 1 MiB|3 {"a":"1"}`},
+		"quotes over too many lines": {true, "a\n\"" + long[:longest/2] + "\n" + long[:longest/2] + "\n1\n", `2 the line is longer than 1 MiB|4 {"a":"1"}`},
 		"text that is not UTF-8":     {true, "a\n\xff\n", `2 {"a":"` + "\ufffd" + `"}`},
 	}
 	for name, tt := range tests {

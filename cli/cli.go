@@ -80,7 +80,7 @@ func (p *program) app() *urfave.App {
 			return err
 		},
 		Commands: []*urfave.Command{
-			p.runCommand(),
+			p.runCommand(), p.batchCommand(),
 			p.resumeCommand(), p.retryCommand(), p.approveCommand(), p.runsCommand(), p.sessionsCommand(), p.auditCommand(),
 			p.testCommand(), p.validateCommand(), p.graphCommand(), p.schemaCommand(), p.explainCommand(), p.modelsCommand(), p.cacheCommand(), p.allowCommand(), p.initCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", Action: func(*urfave.Context) error {

@@ -101,7 +101,7 @@ func (w *work) begin(j *journal.Journal) (err error) {
 	if w.head.SessionID == "" {
 		w.head.SessionID = w.head.ID
 	}
-	w.memory = &memory{j, w.head.Origin}
+	w.memory = &memory{j, w.head}
 	w.run, err = j.Begin(w.head)
 	if exists := (*journal.ExistsError)(nil); errors.As(err, &exists) {
 		return usage("%v: flowrun runs show %s", exists, w.head.ID)

@@ -18,8 +18,8 @@ const (
 	ahead = 64 << 10
 )
 
-// live shows a run on a terminal: lines of what happened and, below them, the tree of what is at work, drawn anew in
-// each frame. Whatever else goes to the terminal goes through it as long as it is open. A nil live is a closed one.
+// live shows a run, or a batch of them, on a terminal: lines of what happened and, below them, what is at work, drawn
+// anew in each frame. Whatever else goes to the terminal goes through it as long as it is open. A nil live is a closed one.
 type live struct {
 	size  func() (width, height int) // of the terminal, which may change
 	ours  func() bool                // whether it is ours to draw on
@@ -27,7 +27,8 @@ type live struct {
 	ended chan struct{} // closed when the last was drawn
 
 	mu     sync.Mutex
-	lines  *progress    // writes into text
+	lines  *progress // writes into text; nil where nobody tells of events
+	block  func(now time.Time, width, height int) []string
 	text   bytes.Buffer // not shown yet
 	screen screen
 	drawn  time.Time
@@ -46,17 +47,35 @@ func (p *program) redraws(c *urfave.Context) bool {
 
 // startLive shows on a terminal what the lines and their tree tell, until it is closed.
 func startLive(f *os.File, lines *progress) *live {
-	size := func() (int, int) { return terminalSize(f) }
-	l := newLive(f, lines, size, func() bool { return foreground(f) })
+	l := newLive(f, lines, sizeOf(f), func() bool { return foreground(f) })
+	l.start()
+	return l
+}
+
+// startBlock shows on a terminal lines that are not of one run, until it is closed.
+func startBlock(f *os.File, block func(now time.Time, width, height int) []string) *live {
+	l := &live{size: sizeOf(f), ours: func() bool { return foreground(f) }, block: block, quit: make(chan struct{}), ended: make(chan struct{}), screen: screen{out: f}}
+	l.start()
+	return l
+}
+
+// start begins to draw.
+func (l *live) start() {
 	// These two are known to leave lines as they are; others wrap them when they get narrower.
 	l.screen.reflows = os.Getenv("XTERM_VERSION") == "" && os.Getenv("STY") == ""
 	go l.watch()
-	return l
+}
+
+func sizeOf(f *os.File) func() (width, height int) {
+	return func() (int, int) { return terminalSize(f) }
 }
 
 func newLive(out io.Writer, lines *progress, size func() (width, height int), ours func() bool) *live {
 	l := &live{size: size, ours: ours, quit: make(chan struct{}), ended: make(chan struct{}), lines: lines, screen: screen{out: out}}
 	lines.w, lines.brief = &l.text, true
+	l.block = func(now time.Time, width, height int) []string {
+		return picture{now: now, width: width - 1, height: height - max(1, height/4), colours: lines.colours}.lines(lines.tree)
+	}
 	return l
 }
 
@@ -145,7 +164,7 @@ func (l *live) redraw() {
 	if !l.closed {
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
 		if l.ours() && !l.behind {
-			lines = picture{now: now, width: width - 1, height: height - max(1, height/4), colours: l.lines.colours}.lines(l.lines.tree)
+			lines = l.block(now, width, height)
 		}
 	}
 	l.screen.draw(text, lines, width)

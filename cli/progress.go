@@ -149,17 +149,22 @@ func (p *progress) returned(e engine.Event) {
 }
 
 func (p *progress) summary(e engine.Event) string {
-	s := fmt.Sprintf("%s, %s", took(e.Duration), count(p.steps, "step"))
-	if p.total.Calls > 0 {
-		s += ", " + count(p.total.Calls, "call")
+	return fmt.Sprintf("%s, %s%s", took(e.Duration), count(p.steps, "step"), consumed(p.total))
+}
+
+// consumed is what models used; nothing where none was asked.
+func consumed(u engine.Usage) string {
+	s := ""
+	if u.Calls > 0 {
+		s += ", " + count(u.Calls, "call")
 	}
-	if p.total.Tokens() > 0 {
-		s += fmt.Sprintf(", %d+%d tokens", p.total.InputTokens, p.total.OutputTokens)
+	if u.Tokens() > 0 {
+		s += fmt.Sprintf(", %d+%d tokens", u.InputTokens, u.OutputTokens)
 	}
-	if p.total.CacheHits > 0 {
-		s += fmt.Sprintf(", %d from the cache", p.total.CacheHits)
+	if u.CacheHits > 0 {
+		s += fmt.Sprintf(", %d from the cache", u.CacheHits)
 	}
-	return s + price(p.total)
+	return s + price(u)
 }
 
 // spent is what a node used.

@@ -108,7 +108,7 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	if err := how.fits(rec, rec.Status == journal.Running); err != nil {
 		return err
 	}
-	w := &work{head: rec.Head, memory: &memory{j, rec.Head.Origin}}
+	w := &work{head: rec.Head, memory: &memory{j, rec.Head}}
 	if how.from == "" {
 		if w.run, err = j.Take(id); err != nil {
 			return usage("%v", err)

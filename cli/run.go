@@ -133,17 +133,18 @@ func (p *program) run(c *urfave.Context) error {
 
 // work is a pipeline that is to run, or to go on.
 type work struct {
-	lang    *engine.Language
-	graph   *engine.Graph
-	file    string // as the user named it; - is standard input
-	head    journal.Head
-	opts    []engine.Option // beside those of the head
-	tape    *tape
-	run     *journal.Run // nil where nothing is kept
-	memory  *memory      // of what was kept before
-	reuse   *reuse       // nil where nothing is taken over
-	answers *answers     // nil where nobody can be asked
-	start   func() error // what is to be kept before it begins; nil: nothing
+	lang     *engine.Language
+	graph    *engine.Graph
+	file     string // as the user named it; - is standard input
+	head     journal.Head
+	opts     []engine.Option // beside those of the head
+	anyInput bool            // what is checked must hold for all inputs
+	tape     *tape
+	run      *journal.Run // nil where nothing is kept
+	memory   *memory      // of what was kept before
+	reuse    *reuse       // nil where nothing is taken over
+	answers  *answers     // nil where nobody can be asked
+	start    func() error // what is to be kept before it begins; nil: nothing
 }
 
 // options are those of the head and the others.
@@ -155,13 +156,26 @@ func (w *work) options() []engine.Option {
 	}, w.opts...)
 }
 
+// kept are those of a run that is kept.
+func (w *work) kept() []engine.Option {
+	return []engine.Option{engine.WithTurns(w.run), engine.WithMemory(w.memory), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear)}
+}
+
+// check says what would keep the work from beginning.
+func (w *work) check(opts ...engine.Option) error {
+	if w.anyInput {
+		return engine.CheckAll(w.graph, opts...)
+	}
+	return engine.Check(w.graph, w.head.Input, opts...)
+}
+
 // permitted finds what would keep the work from beginning, and asks for what was not allowed where somebody can answer.
 func (p *program) permitted(c *urfave.Context, w *work) error {
 	granted := p.grants(c, w.file, w.graph.Pipeline())
 	opts := w.options()
-	err := engine.Check(w.graph, w.head.Input, append(opts, engine.WithGrants(granted))...)
+	err := w.check(append(opts, engine.WithGrants(granted))...)
 	if denied := (*engine.PermissionError)(nil); errors.As(err, &denied) && p.canAsk(c) {
-		if err := engine.Check(w.graph, w.head.Input, append(opts, engine.WithGrants(engine.Grants{All: true}))...); err != nil {
+		if err := w.check(append(opts, engine.WithGrants(engine.Grants{All: true}))...); err != nil {
 			return err // which no permission helps
 		}
 		granted, err = p.permit(w.file, w.graph, granted, denied.Needs)
@@ -243,7 +257,7 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	}
 	if w.run != nil {
 		defer w.run.Close()
-		opts = append(opts, engine.WithTurns(w.run), engine.WithMemory(w.memory), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear))
+		opts = append(opts, w.kept()...)
 	}
 	if w.reuse != nil {
 		opts = append(opts, engine.WithReuse(w.reuse.find))

@@ -155,6 +155,9 @@ func (u Usage) shown() shownUsage {
 	return s
 }
 
+// Shown is the usage as results show it.
+func (u Usage) Shown() any { return u.shown() }
+
 // shown is the total, and beside it each agent's part.
 func (b ByAgent) shown() any {
 	agents := make(map[string]shownUsage, len(b))

@@ -1,0 +1,605 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/cache"
+	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/journal"
+	"github.com/flowrun/flowrun/nodes"
+	"github.com/flowrun/flowrun/spec"
+)
+
+func (p *program) batchCommand() *urfave.Command {
+	const all, limits = "Over the whole batch:", "For each line, in place of the file's limits:"
+	flags := []urfave.Flag{
+		&urfave.StringFlag{Name: "inputs", Usage: "take an input from each line of `PATH`: JSON Lines, or CSV with a header; - is standard input"},
+		&urfave.StringFlag{Name: "format", Usage: "`FORMAT` of the inputs is jsonl or csv (default csv where their name ends so, else jsonl)"},
+		&urfave.StringFlag{Name: "out", Usage: "write the results to `PATH`, in the order of the inputs (default standard output)"},
+		&urfave.StringFlag{Name: "failed", Usage: "write the inputs that failed to `PATH`, as they were (default beside --out, as in results.failed.jsonl)"},
+		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
+		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name or a short name of the file; for one agent as AGENT=MODEL, again for more"},
+		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` of the summary is text, on standard error, or json, on standard output"},
+		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
+		journalFlag(),
+		&urfave.BoolFlag{Name: "no-journal", Usage: "keep nothing of the batch: it cannot go on where it stopped"},
+		&urfave.BoolFlag{Name: "new", Usage: "begin anew, also where the same batch was begun before"},
+		pricesFlag(),
+		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
+		&urfave.StringFlag{Name: "grace", Value: "10s", Usage: "after the first Ctrl-C let what runs go on for a `DURATION` before it is stopped"},
+		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
+		&urfave.IntFlag{Category: all, Name: "concurrency", Base: 10, Value: 4, Usage: "run at most `N` lines at once (default 4)"},
+		&urfave.IntFlag{Category: all, Name: "budget-tokens", Base: 10, Usage: "let models use at most `N` tokens, of input and output together"},
+		&urfave.StringFlag{Category: all, Name: "budget-usd", Usage: "let models cost at most `DOLLARS`; each needs a price then"},
+		&urfave.IntFlag{Category: limits, Name: "max-steps", Base: 10, Usage: "take at most `N` steps (default limits.max_steps, else 100)"},
+		&urfave.IntFlag{Category: limits, Name: "max-visits", Base: 10, Usage: "visit a node at most `N` times (default limits.max_visits_per_node, else 25)"},
+		&urfave.IntFlag{Category: limits, Name: "max-concurrency", Base: 10, Usage: "let at most `N` agents, commands and requests work at once (default limits.max_concurrency, else 16)"},
+		&urfave.StringFlag{Category: limits, Name: "timeout", Usage: "stop after a `DURATION` such as 30s or 5m (default limits.timeout, else never)"},
+	}
+	return &urfave.Command{
+		Name: "batch", Usage: "run a pipeline for each line of a file", ArgsUsage: "FILE", Description: batchDescription,
+		Flags: append(flags, grantFlags()...), Before: batchFlags, Action: p.batch,
+	}
+}
+
+const batchDescription = `Each line of the inputs is the input of a run of its own. A result is a line of
+JSON, in the order of the inputs; a line that cannot be read fails alone. What
+was begun goes on where it stopped when the same command is given again.
+
+Exit codes: 0 all lines completed, 1 some failed, 2 wrong usage, file or
+inputs, 3 the budget is used up, 4 not allowed, 6 some wait for an approval,
+130 interrupted.
+`
+
+// batchFlags refuses flags that are missing or exclude each other.
+func batchFlags(c *urfave.Context) error {
+	switch {
+	case c.String("inputs") == "":
+		return usage("flowrun batch needs --inputs, a file with an input on each line")
+	case c.String("inputs") == "-" && c.Args().First() == "-":
+		return usage("the pipeline and its inputs cannot both come from standard input")
+	case c.String("output") == "json" && c.String("out") == "":
+		return usage("--output json prints a summary in place of the results: give --out, too")
+	case c.IsSet("out") && c.String("out") == "", c.IsSet("failed") && c.String("failed") == "":
+		return usage("--out and --failed need the name of a file")
+	}
+	_, err := batchBudget(c)
+	return cmp.Or(err, checkGrace(c), journalFlags(c))
+}
+
+func batchBudget(c *urfave.Context) (engine.Allowance, error) {
+	budget := engine.Allowance{Field: "--budget-", Tokens: c.Int("budget-tokens")}
+	if c.IsSet("budget-usd") {
+		usd, err := strconv.ParseFloat(c.String("budget-usd"), 64)
+		if err != nil || math.IsNaN(usd) || usd < 0.000001 || usd > 1_000_000 {
+			return budget, usage("--budget-usd is an amount of dollars such as 2.50, from 0.000001 to 1000000, not %q", c.String("budget-usd"))
+		}
+		budget.Cost = engine.USD(usd)
+	}
+	return budget, nil
+}
+
+// batch is a batch at work.
+type batch struct {
+	*program
+	work    // of each line, but for its input
+	id      string
+	pool    *engine.Pool
+	in      *inputs
+	name    string // of the inputs
+	journal *journal.Journal
+	kept    *keptRuns // nil where nothing was begun before
+	report  batchReport
+	out     io.Writer
+	failed  *failedLines
+	told    int // failures
+	quiet   bool
+
+	ctx   context.Context // of the runs
+	stop  context.CancelCauseFunc
+	admit context.Context // lines are begun as long as it lives
+	halt  context.CancelCauseFunc
+}
+
+// begunLine is a line with the run that it had before, if it had one.
+type begunLine struct {
+	inputLine
+	before *journal.Record
+}
+
+// lineResult is what came of a line.
+type lineResult struct {
+	inputLine
+	row    []byte // nil where it has not ended
+	status engine.Status
+	why    *engine.Error // it failed
+	usage  engine.Usage
+	before bool // it had ended before
+	cut    bool // it began and has not ended
+}
+
+func (l *lineResult) size() int { return len(l.row) + len(l.raw) }
+
+func (p *program) batch(c *urfave.Context) error {
+	set, err := modelSet(c)
+	if err != nil {
+		return err
+	}
+	overrides := modelsNamed(c.StringSlice("model"))
+	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
+	graph, err := p.load(c, lang)
+	if err != nil {
+		return err
+	}
+	if err := overrides.check(graph, set); err != nil {
+		return err
+	}
+	budget, err := batchBudget(c)
+	if err != nil {
+		return err
+	}
+	head, err := p.head(c, graph.Pipeline(), nil)
+	if err != nil {
+		return err
+	}
+	b := &batch{program: p, pool: engine.NewPool(graph, budget), name: c.String("inputs"), quiet: c.Bool("quiet")}
+	b.work = work{lang: lang, graph: graph, file: c.Args().First(), head: head, anyInput: true}
+	b.opts = []engine.Option{engine.WithSecrets(set.Secrets()...), engine.WithPool(b.pool)}
+	if !c.Bool("no-cache") {
+		answers := cache.Own()
+		b.opts = append(b.opts, engine.WithCache(engine.NewCache(answers)))
+		defer func() { p.keptNone(c, answers.Err()) }()
+	}
+	if b.journal, err = p.journal(c); err != nil {
+		return err
+	}
+	if b.journal != nil {
+		defer b.journal.Close()
+		b.opts = append(b.opts, engine.WithApprovals(&answers{})) // nobody is asked now: lines wait
+	}
+	if err := p.permitted(c, &b.work); err != nil {
+		return err
+	}
+	return b.files(c)
+}
+
+// files opens the inputs and what is written, and runs the batch.
+func (b *batch) files(c *urfave.Context) (err error) {
+	from := b.In
+	isCSV := c.String("format") == "csv" || !c.IsSet("format") && strings.EqualFold(filepath.Ext(b.name), ".csv")
+	var file *os.File
+	if b.name != "-" {
+		if file, err = os.Open(b.name); err != nil {
+			return usage("opening the inputs: %v", err)
+		}
+		defer file.Close()
+		if info, err := file.Stat(); err == nil && info.IsDir() {
+			return usage("opening the inputs: %s is a folder", b.name)
+		}
+		from = file
+	}
+	if err := b.resume(c, isCSV); err != nil {
+		return err
+	}
+	if regular(file) {
+		if err := b.survey(file, isCSV); err != nil {
+			return err
+		}
+	}
+	if b.in, err = newInputs(from, isCSV, maxLine); err != nil {
+		return b.unread(err)
+	}
+	out, failed := c.String("out"), c.String("failed")
+	if failed == "" && out != "" {
+		ext := ".jsonl"
+		if isCSV {
+			ext = ".csv"
+		}
+		failed = strings.TrimSuffix(out, filepath.Ext(out)) + ".failed" + ext
+	}
+	if same := sameFile(file, out, failed); same != "" {
+		return usage("%s is read, and cannot be written at the same time", same)
+	}
+	if out != "" && out == failed {
+		return usage("--out and --failed cannot be the same file")
+	}
+	b.out = b.Out
+	if out != "" {
+		f, err := os.Create(out)
+		if err != nil {
+			return usage("opening the results: %v", err)
+		}
+		defer func() { err = cmp.Or(err, f.Close()) }()
+		b.out = f
+	}
+	if b.failed, err = newFailedLines(failed, b.in.header); err != nil {
+		return usage("opening the file of failed lines: %v", err)
+	}
+	return b.begin(c)
+}
+
+func (b *batch) unread(err error) error { return usage("reading %s: %v", b.name, err) }
+
+func regular(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// sameFile gives the path that leads to an open file, if one does.
+func sameFile(f *os.File, paths ...string) string {
+	if f == nil {
+		return ""
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	for _, path := range paths {
+		if other, err := os.Stat(path); err == nil && os.SameFile(info, other) {
+			return path
+		}
+	}
+	return ""
+}
+
+// survey reads the inputs once to count them and, where the batch was begun before, to see that they are the same.
+func (b *batch) survey(f *os.File, isCSV bool) error {
+	in, err := newInputs(f, isCSV, maxLine)
+	if err != nil {
+		return b.unread(err)
+	}
+	kept := b.kept.again()
+	for {
+		l, err := in.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return b.unread(err)
+		}
+		b.report.total++
+		before, err := kept.at(l.number)
+		if err == nil && before != nil {
+			v, wrong := in.value(l, b.graph.Pipeline().Input)
+			err = b.unchanged(before, v, wrong)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return err
+}
+
+// unchanged refuses an input that is another than when its run began.
+func (b *batch) unchanged(before *journal.Record, v any, wrong error) error {
+	if before.Damage != "" || wrong == nil && spec.AsJSON(v) == spec.AsJSON(before.Head.Input) {
+		return nil
+	}
+	return usage("line %d of %s is not what it was when the batch %s began; to begin anew, give --new", before.Line, b.name, b.id)
+}
+
+// begin runs the lines.
+func (b *batch) begin(c *urfave.Context) error {
+	b.report.began = time.Now()
+	if !b.quiet && b.redraws(c) && !(c.String("out") == "" && isTerminal(b.Out)) {
+		b.live = startBlock(b.Err.(*os.File), b.report.block)
+		b.Err = b.live
+		defer b.live.close()
+	}
+	grace, err := graceFlag(c)
+	if err != nil {
+		return err
+	}
+	ctx, drain, release := b.interruptible(grace)
+	defer release()
+	b.ctx, b.stop = context.WithCancelCause(ctx)
+	defer b.stop(nil)
+	b.admit, b.halt = context.WithCancelCause(drain)
+	defer b.halt(nil)
+	b.opts = append(b.opts, engine.WithDrain(drain))
+	if b.live == nil && !b.quiet {
+		defer b.report.lines(b.Err)()
+	}
+	w := window{atOnce: c.Int("concurrency"), ahead: max(64, 4*c.Int("concurrency")), bytes: 64 << 20}
+	lines := b.lines()
+	err = inOrder(w, func() (begunLine, bool) { return b.next(lines) }, func(l begunLine) *lineResult {
+		done := b.line(l)
+		b.report.ended(done)
+		return done
+	}, (*lineResult).size, b.write)
+	b.live.close()
+	return b.end(c, err)
+}
+
+// lines reads the inputs ahead, so that nobody who has to stop waits for them. What it holds on to when the batch stops
+// before their end is the reading of standard input, which nothing ends but the process.
+func (b *batch) lines() <-chan inputLine {
+	lines := make(chan inputLine)
+	go func() {
+		defer close(lines)
+		for {
+			l, err := b.in.next()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					b.halt(b.unread(err))
+				}
+				return
+			}
+			select {
+			case lines <- l:
+			case <-b.admit.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// next is the next line to begin, if there is one.
+func (b *batch) next(lines <-chan inputLine) (begunLine, bool) {
+	select {
+	case l, ok := <-lines:
+		if !ok || b.admit.Err() != nil {
+			return begunLine{}, false
+		}
+		before, err := b.kept.at(l.number)
+		if err != nil {
+			b.halt(err)
+			return begunLine{}, false
+		}
+		return begunLine{l, before}, true
+	case <-b.admit.Done():
+		return begunLine{}, false
+	}
+}
+
+// line runs a line, goes on with its run, or takes what came of it before.
+func (b *batch) line(l begunLine) *lineResult {
+	none := &lineResult{inputLine: l.inputLine}
+	if b.ctx.Err() != nil {
+		return none
+	}
+	input, wrong := b.in.value(l.inputLine, b.graph.Pipeline().Input)
+	if l.before != nil {
+		if err := b.unchanged(l.before, input, wrong); err != nil {
+			b.halt(err)
+			return none
+		}
+		switch r := l.before; {
+		case r.Damage != "":
+			return b.done(l, &engine.Result{RunID: r.ID, Status: engine.Failed, Error: engine.Errorf(engine.Internal, "what is kept of the run %s is damaged: %s", r.ID, r.Damage)})
+		case r.Result != nil && (r.Status == journal.Completed || r.Status == journal.Failed && r.ErrorKind != engine.Budget):
+			done := b.done(l, r.Result)
+			done.before = true
+			return done
+		}
+	}
+	if wrong == nil {
+		wrong = b.graph.Accepts(input)
+	}
+	if wrong != nil {
+		return b.done(l, &engine.Result{Status: engine.Failed, Error: engine.Errorf(engine.Schema, "%w", wrong)})
+	}
+	if b.pool.Exhausted() {
+		b.halt(errExhausted)
+		return none
+	}
+	result, err := b.execute(l, input)
+	switch {
+	case err != nil:
+		b.halt(err)
+		return none
+	case result.Status == engine.Stopped:
+		return &lineResult{inputLine: l.inputLine, usage: result.Usage.Total(), cut: true}
+	case result.Error != nil && result.Error.Kind == engine.Budget && b.pool.Exhausted():
+		b.halt(errExhausted)
+	}
+	return b.done(l, result)
+}
+
+// done is a line with its result.
+func (b *batch) done(l begunLine, r *engine.Result) *lineResult {
+	row := struct {
+		Line   int           `json:"line"`
+		RunID  *string       `json:"run_id"` // null where none began
+		Status engine.Status `json:"status"`
+		Output engine.Value  `json:"output"`
+		Error  *engine.Error `json:"error"`
+		// what it waits for
+		Waiting []engine.Approval `json:"waiting,omitempty"`
+		Steps   int               `json:"steps"`
+		Usage   any               `json:"usage"`
+	}{l.number, nil, r.Status, engine.Value{V: r.Output}, r.Error, r.Waiting, r.Steps, r.Usage.Total().Shown()}
+	if r.RunID != "" {
+		row.RunID = &r.RunID
+	}
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(row); err != nil { // no result is such
+		b.halt(err)
+	}
+	return &lineResult{inputLine: l.inputLine, row: text.Bytes(), status: r.Status, usage: r.Usage.Total(), why: r.Error}
+}
+
+// write hands on the result of the line whose turn it is.
+func (b *batch) write(l *lineResult) error {
+	if l.row == nil {
+		return nil
+	}
+	_, err := b.out.Write(l.row)
+	if err == nil && l.status == engine.Failed {
+		if b.told++; !b.quiet && b.told <= mostFailures {
+			fmt.Fprintln(b.Err, failure(l))
+		}
+		err = b.failed.add(l.raw)
+	}
+	if err != nil {
+		err = fmt.Errorf("writing the results: %w", err)
+		b.halt(err)
+		b.stop(err)
+	}
+	return err
+}
+
+// errExhausted ends a batch whose budget is used up.
+var errExhausted = errors.New("the budget is used up")
+
+// end tells what the batch came to.
+func (b *batch) end(c *urfave.Context, err error) error {
+	t := b.report.sum()
+	if failed := b.failed.close(); err == nil && failed != nil {
+		err = fmt.Errorf("writing the failed lines: %w", failed)
+	}
+	var halted error
+	if b.admit.Err() != nil {
+		halted = context.Cause(b.admit)
+	}
+	if !b.quiet {
+		fmt.Fprintf(b.Err, "%s, %s\n", b.report.line(time.Now()), took(time.Since(b.report.began)))
+	}
+	if c.String("output") == "json" {
+		if shown := b.show(c, t); err == nil && shown != nil {
+			err = fmt.Errorf("writing the summary: %w", shown)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	say := func(code int, format string, args ...any) error {
+		fmt.Fprintf(b.Err, "flowrun: "+format+"\n", args...)
+		return silent(code)
+	}
+	onward := ""
+	if b.journal != nil {
+		onward = "; the same command goes on with the rest"
+	}
+	var by interrupted
+	switch {
+	case errors.As(halted, &by) && by.Signal == syscall.SIGPIPE:
+		return halted
+	case errors.As(halted, &by):
+		return say(by.code(), "stopped by a signal: %s%s", by, onward)
+	case errors.Is(halted, errExhausted):
+		if onward != "" {
+			onward = "; the same command with a larger one goes on"
+		}
+		return say(exitLimit, "the budget of the batch is used up%s", onward)
+	case halted != nil:
+		return halted
+	case t.Failed > 0:
+		return say(exitFailed, "%d of %s failed%s", t.Failed, count(t.done()+t.Waiting, "line"), b.failed.where())
+	case t.Waiting > 0:
+		return say(exitWaiting, "%s for an answer: flowrun runs ls --status waiting%s tells which, and then the same command goes on", waits(t.Waiting), journalNamed(c))
+	}
+	return nil
+}
+
+func waits(lines int) string {
+	if lines == 1 {
+		return "1 line waits"
+	}
+	return fmt.Sprintf("%d lines wait", lines)
+}
+
+// show prints the summary.
+func (b *batch) show(c *urfave.Context, t batchTally) error {
+	return printJSON(b.Out, struct {
+		Batch     string `json:"batch"`
+		Workflow  string `json:"workflow"`
+		Lines     int    `json:"lines"` // that have a result
+		Completed int    `json:"completed"`
+		Failed    int    `json:"failed"`
+		Waiting   int    `json:"waiting"`
+		Cut       int    `json:"cut"`
+		Before    int    `json:"before"`
+		Usage     any    `json:"usage"`
+		Duration  int64  `json:"duration_ms"`
+		Out       string `json:"out"`
+		FailedIn  string `json:"failed_lines"`
+	}{b.id, b.graph.Pipeline().Name, t.done() + t.Waiting, t.Completed, t.Failed, t.Waiting, t.Cut, t.Before, t.usage.Shown(),
+		time.Since(b.report.began).Milliseconds(), c.String("out"), b.failed.name()})
+}
+
+// failedLines are the inputs that failed, as they were, in a file that can be the inputs of another batch. A nil
+// failedLines keeps none.
+type failedLines struct {
+	f      *os.File
+	header []byte
+	n      int
+}
+
+func newFailedLines(path string, header []byte) (*failedLines, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return &failedLines{f: f, header: header}, nil
+}
+
+// add keeps a line; nothing of one that was too long to be kept.
+func (l *failedLines) add(raw []byte) error {
+	if l == nil || raw == nil {
+		return nil
+	}
+	var text []byte
+	if l.n == 0 {
+		text = append(text, l.header...)
+	}
+	text = append(text, raw...)
+	if text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	l.n++
+	_, err := l.f.Write(text)
+	return err
+}
+
+// close leaves no file where no line failed.
+func (l *failedLines) close() error {
+	if l == nil {
+		return nil
+	}
+	err := l.f.Close()
+	if l.n == 0 {
+		err = cmp.Or(os.Remove(l.f.Name()), err)
+	}
+	return err
+}
+
+// name is that of the file; empty where there is none.
+func (l *failedLines) name() string {
+	if l == nil || l.n == 0 {
+		return ""
+	}
+	return l.f.Name()
+}
+
+func (l *failedLines) where() string {
+	if name := l.name(); name != "" {
+		return ": their inputs are in " + spec.Escape(name)
+	}
+	return ""
+}
