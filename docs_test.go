@@ -238,6 +238,8 @@ var vague = []struct {
 }{
 	{regexp.MustCompile(`\d+\.\d+s\b`), "0.0s"},
 	{regexp.MustCompile(`\b\d+ms\b`), "0ms"},
+	{regexp.MustCompile(`\d+\.\d/s\b`), "0.0/s"},
+	{regexp.MustCompile(`[0-9a-f]{10}-\d{8}-\d{6}`), "BATCH"},
 	{regexp.MustCompile(`\d{8}-\d{6}-[0-9a-f]{8}`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?\b`), "TIME"},
