@@ -29,7 +29,9 @@ func Run(ctx context.Context, g *Graph, input any, opts ...Option) (*Result, err
 	r.rt = newLocal(r.limits.concurrency, g.widest())
 	events, told := listen(r.listeners)
 	r.stream.events = events
-	result := r.start(scopeIn(ctx, noDeadline))
+	outer := scopeIn(ctx, noDeadline)
+	defer outer.Stop(nil) // else the caller's context keeps it
+	result := r.start(outer)
 	r.release()
 	told()
 	switch {
