@@ -36,9 +36,9 @@ parallel:
 		"no answer in time": {"1s", "xterm", []reply{{"approve or reject? ", "a\r"}}, 0,
 			[]string{"north, south or reject?\n", "answer  b                     reject by on_timeout", "\"rejected by on_timeout\"\n]\nnext"}},
 		"interrupted": {"1h", "xterm", []reply{{"approve or reject? ", "appr\x03"}}, 130,
-			[]string{"interrupt: stopping", "the run was cancelled: interrupt\n"}},
+			[]string{"interrupt: stopping", "the run was cancelled: interrupt\nflowrun: to go on: flowrun resume "}},
 		"at its end": {"1h", "xterm", []reply{{"approve or reject? ", "\x04"}}, 1,
-			[]string{"a: nobody answered\n"}},
+			[]string{"nobody answered\nflowrun: to go on: flowrun resume "}},
 		"on a terminal that cannot draw": {"1h", "dumb", []reply{{"approve or reject? ", "a\r"}, {"north, south or reject? ", "s\r"}}, 0,
 			[]string{"approve or reject? a\n", "north, south or reject? s\n", "\"south\"\n]\nnext"}},
 	}
