@@ -62,21 +62,8 @@ func TestExamples(t *testing.T) {
 			if stdout, stderr, code := flowrun("validate", file); code != 0 || stdout+stderr != "" {
 				t.Fatalf("validate gives %d:\n%s%s", code, stdout, stderr)
 			}
-			src, err := examples.Source(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			line := runLine.FindSubmatch(src)
-			if line == nil {
-				t.Fatalf("%s must begin with the schema line, a line that says what it shows, and one with: # Run it: flowrun run %s", file, file)
-			}
-			args := words(string(line[1]))
-			if args[1] != file {
-				t.Fatalf("the comment runs %s", args[1])
-			}
-			if runtime.GOOS == "windows" && strings.Contains(string(src), "exec:") {
-				t.Skip("it runs commands of Unix")
-			}
+			args := commentOf(t, name)
+			skipUnix(t, name)
 			if recording := "examples/testdata/" + name + ".recording.yaml"; exists(recording) {
 				args = append(args, "--replay", recording)
 			}
@@ -89,6 +76,38 @@ func TestExamples(t *testing.T) {
 			}
 			golden(t, name, stdout)
 		})
+	}
+}
+
+// commentOf are the arguments with which an example's comment runs it.
+func commentOf(t *testing.T, name string) []string {
+	t.Helper()
+	file := "examples/" + name + ".yaml"
+	line := runLine.FindSubmatch(source(t, name))
+	if line == nil {
+		t.Fatalf("%s must begin with the schema line, a line that says what it shows, and one with: # Run it: flowrun run %s", file, file)
+	}
+	args := words(string(line[1]))
+	if args[1] != file {
+		t.Fatalf("the comment runs %s", args[1])
+	}
+	return args
+}
+
+func source(t *testing.T, name string) []byte {
+	t.Helper()
+	src, err := examples.Source(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+// skipUnix skips an example that runs commands where there are none.
+func skipUnix(t *testing.T, name string) {
+	t.Helper()
+	if runtime.GOOS == "windows" && strings.Contains(string(source(t, name)), "exec:") {
+		t.Skip("it runs commands of Unix")
 	}
 }
 
