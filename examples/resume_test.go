@@ -18,9 +18,9 @@ import (
 	"github.com/flowrun/flowrun/recording"
 )
 
-// TestCut runs each example with a journal, cuts it at each of its events, and lets it go on: it comes to the same output,
+// TestResume runs each example with a journal, cuts it at each of its events, and lets it go on: it comes to the same output,
 // status and counters, and nothing that had ended runs again. Of events between which nothing is recorded one is enough.
-func TestCut(t *testing.T) {
+func TestResume(t *testing.T) {
 	atRoot(t)
 	for _, name := range examples.Names() {
 		t.Run(name, func(t *testing.T) {
