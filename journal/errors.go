@@ -105,8 +105,11 @@ var (
 
 // inWords says what SQLite and the system mean, for people.
 func inWords(err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return errFull
+	case errors.Is(err, syscall.EFBIG):
+		return noMore(err)
 	}
 	e := (*sqlite.Error)(nil)
 	if !errors.As(err, &e) {
@@ -114,7 +117,7 @@ func inWords(err error) error {
 	}
 	switch e.Code() {
 	case sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_SHMSIZE:
-		return fmt.Errorf("nothing more can be written (disk full, broken, or a limit on the size of files): %w", err)
+		return noMore(err)
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
@@ -129,4 +132,8 @@ func inWords(err error) error {
 		return fmt.Errorf("another process has not let go of it for %s", patience)
 	}
 	return err
+}
+
+func noMore(err error) error {
+	return fmt.Errorf("nothing more can be written (disk full, broken, or a limit on the size of files): %w", err)
 }

@@ -11,3 +11,6 @@ var (
 
 // Things are the tables and indexes of a journal.
 func Things() []string { return things(migrations) }
+
+// InWords says what an error means, for people.
+func InWords(err error) error { return inWords(err) }

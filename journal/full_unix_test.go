@@ -153,3 +153,17 @@ func TestFileThatIsReadOnly(t *testing.T) {
 		t.Errorf("one that is not: %v", err)
 	}
 }
+
+// A large output for which there is no room says so in the same words as the rest.
+func TestNoRoomForALargeOutput(t *testing.T) {
+	for cause, want := range map[error]string{
+		syscall.ENOSPC: "disk full",
+		syscall.EDQUOT: "disk full",
+		syscall.EFBIG:  "nothing more can be written (disk full, broken, or a limit on the size of files): a large output: write x: file too large",
+	} {
+		err := fmt.Errorf("a large output: %w", &os.PathError{Op: "write", Path: "x", Err: cause})
+		if got := journal.InWords(err).Error(); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+	}
+}
