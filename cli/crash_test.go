@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -26,8 +27,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
-	"github.com/google/go-cmp/cmp"
+	diff "github.com/google/go-cmp/cmp"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/journal"
@@ -98,7 +100,7 @@ type oracle struct {
 	idle    *sync.Cond
 	conns   map[net.Conn]bool
 	until   int                 // so many more questions
-	reached chan struct{}       // is closed then
+	reached func()              // is called then
 	asked   map[string]int      // how often, by turn
 	answers map[string]string   // by turn
 	sources map[string]string   // the turn, by what its answer begins with
@@ -163,17 +165,16 @@ func (o *oracle) keep(turn, said, text string, quoted []string) {
 	defer o.mu.Unlock()
 	o.asked[turn]++
 	if o.until--; o.until == 0 {
-		close(o.reached)
+		o.reached()
 	}
 	o.answers[turn], o.sources[said], o.quotes[turn] = text, turn, quoted
 }
 
-// await gives a channel that is closed when so many more questions have come.
-func (o *oracle) await(calls int) <-chan struct{} {
+// at does something when so many more questions have come, before the last of them is answered.
+func (o *oracle) at(calls int, do func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.until, o.reached = calls, make(chan struct{})
-	return o.reached
+	o.until, o.reached = calls, do
 }
 
 // settled is how often each question was asked, once nothing more comes of processes that are gone.
@@ -196,10 +197,11 @@ func (o *oracle) settled(t *testing.T) map[string]int {
 }
 
 // moment is when a process is killed: some time after its start, or at the so manyth write to the journal's files or call
-// of the model.
+// of the model; or when something else happens to it.
 type moment struct {
 	after         time.Duration
 	writes, calls int
+	befalls       func(*os.Process) // instead, before the call is answered
 }
 
 func (m moment) String() string {
@@ -229,6 +231,8 @@ type crashes struct {
 	widest int // at one of them
 	wrote  int // writes of the last process
 	lives  []string
+	code   int    // of the last process, where something befell it
+	failed string // what it said
 }
 
 func newCrashes(t *testing.T) *crashes {
@@ -263,8 +267,15 @@ func (c *crashes) command() *exec.Cmd {
 func (c *crashes) live(m moment) {
 	c.t.Helper()
 	written := watchWrites(c.t, m.writes, filepath.Dir(c.journal()), c.journal()+".d/outputs")
-	called := c.oracle.await(m.calls)
 	cmd := c.command()
+	called := make(chan struct{})
+	c.oracle.at(m.calls, func() {
+		if m.befalls != nil {
+			m.befalls(cmd.Process)
+			return
+		}
+		close(called)
+	})
 	var out, report bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &report
 	if err := cmd.Start(); err != nil {
@@ -289,15 +300,15 @@ func (c *crashes) live(m moment) {
 	<-gone
 	c.wrote = written.close()
 	c.lives = append(c.lives, fmt.Sprint(cmd.Args[1], " until ", m))
-	code := cmd.ProcessState.ExitCode()
-	if code == 0 {
+	switch code := cmd.ProcessState.ExitCode(); {
+	case code == 0:
 		c.ended = timeless(c.t, out.Bytes())
-	}
-	switch {
 	case code == -1:
 		c.killed++
 		c.look()
-	case code != 0:
+	case m.befalls != nil:
+		c.failed, c.code = report.String(), code
+	default:
 		c.t.Fatalf("exit code %d: %s%s", code, out.String(), report.String())
 	}
 	if c.t.Failed() {
@@ -396,11 +407,11 @@ func (c *crashes) through(undisturbed *crashes, moments func(life int) moment) {
 	}
 	asked := c.oracle.settled(c.t)
 	if undisturbed != nil {
-		if diff := cmp.Diff(undisturbed.ended, c.ended); diff != "" {
-			c.t.Errorf("-undisturbed +killed and resumed:\n%s", diff)
+		if d := diff.Diff(undisturbed.ended, c.ended); d != "" {
+			c.t.Errorf("-undisturbed +killed and resumed:\n%s", d)
 		}
-		if diff := cmp.Diff(undisturbed.oracle.answers, c.oracle.answers); diff != "" {
-			c.t.Errorf("it was asked for something else:\n%s", diff)
+		if d := diff.Diff(undisturbed.oracle.answers, c.oracle.answers); d != "" {
+			c.t.Errorf("it was asked for something else:\n%s", d)
 		}
 	}
 	extra := -len(asked)
@@ -525,4 +536,60 @@ func TestKilled(t *testing.T) {
 		}
 		figures(all...)
 	})
+}
+
+// The disk is full from any call on: the run ends and says so, nothing is asked that follows from what is not kept, and
+// when there is room again it goes on to what an undisturbed run gives.
+func TestFullDisk(t *testing.T) {
+	undisturbed := newCrashes(t)
+	undisturbed.through(nil, func(int) moment { return never })
+	calls := len(undisturbed.oracle.asked)
+	for n := 1; n <= calls; n += 1 + rand.IntN(max(1, *every/4)) {
+		c := newCrashes(t)
+		c.live(moment{calls: n, befalls: func(p *os.Process) { noRoom(t, p) }})
+		if want := "writing the journal " + c.journal() + ": "; c.code != 1 || !strings.Contains(c.failed, want) || !strings.Contains(c.failed, "disk full") {
+			t.Fatalf("full at call %d: exit code %d, and it says %q, not %q", n, c.code, c.failed, want)
+		}
+		c.look()
+		if n == 1 && len(c.before) != 1 {
+			t.Errorf("without room for the first answer it asked %v", c.before)
+		}
+		c.through(undisturbed, func(int) moment { return never })
+	}
+}
+
+// noRoom lets a process write no file any more, as on a full disk.
+func noRoom(t *testing.T, p *os.Process) {
+	none := syscall.Rlimit{}
+	if _, _, err := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.Pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&none)), 0, 0, 0); err != 0 {
+		t.Error(err)
+	}
+}
+
+// The journal is removed under a run, or replaced: it ends and says so, and asks nothing that follows.
+func TestJournalRemoved(t *testing.T) {
+	tests := map[string]func(path string) error{
+		"the file":   os.Remove,
+		"the folder": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+		"replaced":   func(path string) error { return cmp.Or(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+		"all its own": func(path string) error {
+			return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"), os.RemoveAll(path+".d"))
+		},
+	}
+	for name, remove := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := newCrashes(t)
+			c.live(moment{calls: 1, befalls: func(*os.Process) {
+				if err := remove(c.journal()); err != nil {
+					t.Error(err)
+				}
+			}})
+			if want := "writing the journal " + c.journal() + ": it was removed or replaced while it was in use"; c.code != 1 || !strings.Contains(c.failed, want) {
+				t.Errorf("exit code %d, and it says %q, not %q", c.code, c.failed, want)
+			}
+			if asked := c.oracle.settled(t); len(asked) != 1 {
+				t.Errorf("it was asked for %v", asked)
+			}
+		})
+	}
 }
