@@ -20,17 +20,14 @@ func (p *process) again(args ...string) *process {
 // A process that is killed loses nothing that had completed: another one goes on with the run, and only one at a time.
 func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
-	flags := []string{"--allow-exec=tee,sleep", "--journal", "runs.db"}
+	flags := []string{"--allow-exec=tee", "--allow-env", "--journal", "runs.db"}
 	p := flowrun(t, `
+env: [OPEN]
 chain:
   - {name: first, exec: [tee, -a, log], stdin: first}
-  - {name: pause, exec: [sleep, "${{ steps.first.output == 'first' ? 3600 : 0 }}"], timeout: 1h}
+  - {name: pause, wait: 1h, when: 'env.OPEN != "yes"'}
   - {name: third, exec: [tee, -a, log], stdin: "${{ steps.first.output }} third"}
 `, append(flags, "--run-id", "r")...)
-	sleep := filepath.Join(t.TempDir(), "sleep") // which the second process finds in the place of the real one
-	if err := os.WriteFile(sleep, []byte("#!/bin/sh\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	p.start()
 	p.report.await(t, "start   pause")
 
@@ -53,7 +50,7 @@ chain:
 		t.Error(listed.out.String())
 	}
 	next := p.again(append([]string{"resume", "--last", "--quiet"}, flags...)...)
-	next.cmd.Env = append(next.cmd.Env, "PATH="+filepath.Dir(sleep)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	next.cmd.Env = append(next.cmd.Env, "OPEN=yes")
 	next.start()
 	if code := next.exit(); code != 0 || next.out.String() != "first third\n" {
 		t.Errorf("exit code %d: %s%s", code, next.out.String(), next.report.String())
@@ -97,33 +94,32 @@ func TestResumesRace(t *testing.T) {
 // What is to be kept is kept, also where the run that takes it over is killed before it has come to all of it.
 func TestRetryAfterKill(t *testing.T) {
 	t.Parallel()
-	flags := []string{"--allow-exec", "--journal", "runs.db"}
+	flags := []string{"--allow-exec=tee", "--allow-env", "--journal", "runs.db"}
 	p := flowrun(t, `
+env: [GATE]
 chain:
   - {name: first, exec: [tee, -a, log], stdin: first}
-  - parallel: [{name: gate, exec: [sh, -c, "test -e open || { test -e wait && sleep 3600; false; }"]}]
+  - parallel:
+      - chain:
+          - {name: pause, wait: 1h, when: 'env.GATE == "stuck"'}
+          - {name: gate, set: 'env.GATE == "shut" ? int("x") : 1'}
     on_error: continue
     merge: '"past the gate"'
   - {name: last, exec: [tee, -a, log], stdin: "${{ steps.first.output }}, last"}
 `, append(flags, "--run-id", "r")...)
+	p.cmd.Env = append(p.cmd.Env, "GATE=shut")
 	p.start()
 	if code := p.exit(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, p.report.String())
 	}
-	write := func(name string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(p.cmd.Dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("wait")
 	retried := p.again(append([]string{"retry", "r"}, flags...)...)
+	retried.cmd.Env = append(retried.cmd.Env, "GATE=stuck")
 	retried.start()
-	retried.report.await(t, "start   gate")
+	retried.report.await(t, "start   pause")
 	retried.signal(syscall.SIGKILL)
 	retried.exit()
-	write("open")
 	resumed := p.again(append([]string{"resume", "r", "--output", "json"}, flags...)...)
+	resumed.cmd.Env = append(resumed.cmd.Env, "GATE=open")
 	resumed.start()
 	if code := resumed.exit(); code != 0 || !strings.Contains(resumed.out.String(), `"failures": 0`) {
 		t.Errorf("exit code %d: %s%s", code, resumed.out.String(), resumed.report.String())
