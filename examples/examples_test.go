@@ -2,7 +2,6 @@ package examples_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,9 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -21,13 +18,21 @@ import (
 
 	"github.com/flowrun/flowrun/agents"
 	"github.com/flowrun/flowrun/cli"
-	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/examples"
 	"github.com/flowrun/flowrun/leaktest"
-	"github.com/flowrun/flowrun/nodes"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+// TestMain keeps the runs of tests away from those of who runs them.
+func TestMain(m *testing.M) {
+	state, err := os.MkdirTemp("", "flowrun-state-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("FLOWRUN_STATE", state)
+	code := leaktest.Of(m).Run()
+	os.RemoveAll(state)
+	os.Exit(code)
+}
 
 // flowrun calls the program and gives what it printed and its exit code.
 func flowrun(args ...string) (stdout, stderr string, code int) {
@@ -369,95 +374,4 @@ func TestCodeReview(t *testing.T) {
 	if exists("out.txt") {
 		t.Error("a param was taken for an option")
 	}
-}
-
-// TestCut cuts the run of each example at every event: what goes on from there comes to the same, with no step too many,
-// and the events are numbered on.
-func TestCut(t *testing.T) {
-	atRoot(t)
-	for _, name := range examples.Names() {
-		t.Run(name, func(t *testing.T) {
-			src, err := examples.Source(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if runtime.GOOS == "windows" && strings.Contains(string(src), "exec:") {
-				t.Skip("it runs commands of Unix")
-			}
-			g, diagnostics := nodes.Language().Load("examples/" + name + ".yaml")
-			if g == nil {
-				t.Fatal(diagnostics)
-			}
-			input := inputOf(words(string(runLine.FindSubmatch(src)[1])))
-			run := func(entries []engine.Entry, seq int) (result string, recorded []engine.Entry, events []engine.Event) {
-				t.Helper()
-				turns := &keeping{Position: engine.NewPosition(entries)}
-				r, err := engine.Run(t.Context(), g, input, engine.WithRunID("r"), engine.WithTurns(turns), engine.WithSeq(seq), engine.WithApprovals(content{}),
-					engine.WithGrants(engine.Grants{All: true}), engine.WithStepListener(func(e engine.Event) { events = append(events, e) }))
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.StartedAt, r.Duration = time.Time{}, 0
-				b, err := json.Marshal(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return string(b), turns.entries, events
-			}
-			want, entries, events := run(nil, 0)
-			step := max(1, len(entries)/25) // of those that take long some
-			for n := 0; n <= len(entries); n += step {
-				var kept []engine.Entry
-				b, err := json.Marshal(entries[:n])
-				if err == nil {
-					err = json.Unmarshal(b, &kept)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, _, more := run(kept, len(events))
-				if got != want {
-					t.Errorf("cut after %d of %d turns (-uncut +cut):\n%s", n, len(entries), cmp.Diff(want, got))
-				}
-				for i, e := range more {
-					if e.Seq != len(events)+1+i {
-						t.Fatalf("event %d has the number %d", i, e.Seq)
-					}
-				}
-			}
-		})
-	}
-}
-
-// inputOf is the input of a command line.
-func inputOf(args []string) any {
-	for i, a := range args {
-		if a == "--input" {
-			return args[i+1]
-		}
-	}
-	return nil
-}
-
-// content is somebody who is there and chooses what comes first.
-type content struct{}
-
-func (content) Given(engine.Approval) (*engine.Answer, error) { return nil, nil }
-
-func (content) Ask(_ context.Context, q engine.Approval) (*engine.Answer, error) {
-	return &engine.Answer{Value: q.Options[0]}, nil
-}
-
-// keeping keeps what a run records.
-type keeping struct {
-	*engine.Position
-	mu      sync.Mutex
-	entries []engine.Entry
-}
-
-func (k *keeping) Record(e engine.Entry) func() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.entries = append(k.entries, e)
-	return k.Position.Record(e)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,9 @@ func once(t *testing.T, turns []journal.Turn) {
 	}
 }
 
+// waits is the command that answers a question.
+var waits = regexp.MustCompile(`(?m)^answer: flowrun approve r (\S+) (\S+)`)
+
 // command runs an example as its comment says, or goes on with that, and gives the result.
 func command(t *testing.T, name, path string) func(_ *journal.Journal, on bool) string {
 	return func(_ *journal.Journal, on bool) string {
@@ -103,7 +107,15 @@ func command(t *testing.T, name, path string) func(_ *journal.Journal, on bool) 
 			args = slices.DeleteFunc(args, func(a string) bool { return !strings.HasPrefix(a, "--allow-") })
 			args = append([]string{"resume", "r"}, args...)
 		}
-		stdout, stderr, code := flowrun(append(args, "--journal", path, "--output", "json", "--quiet")...)
+		kept := []string{"--journal", path, "--output", "json", "--quiet"}
+		stdout, stderr, code := flowrun(append(args, kept...)...)
+		for code == 6 { // what asks people gets the first of its answers
+			answer := waits.FindStringSubmatch(stderr)
+			if answer == nil {
+				t.Fatalf("nothing tells how to answer: %s", stderr)
+			}
+			stdout, stderr, code = flowrun(append([]string{"approve", "r", answer[1], answer[2]}, kept...)...)
+		}
 		if code != 0 {
 			t.Fatalf("%v gives %d:\n%s", args, code, stderr)
 		}
