@@ -105,11 +105,11 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	if err != nil {
 		return usage("%v", err)
 	}
-	if err := how.fits(rec, rec.Status == journal.Running); err != nil {
+	if err := how.fits(rec, how.from != "" && rec.Status == journal.Running); err != nil {
 		return err
 	}
 	w := &work{head: rec.Head, memory: &memory{j, rec.Head}}
-	if how.from == "" {
+	if how.from == "" { // and this refuses one that is running, when it is known where
 		if w.run, err = j.Take(id); err != nil {
 			return usage("%v", err)
 		}

@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -123,13 +125,26 @@ func (f folder) owned(id string) bool {
 	return err == nil && !free
 }
 
-// owner is who has a run, as far as it says so.
+// owner is who has a run, as far as it says so already: what stands there may be of one before, which was killed.
 func (f folder) owner(id string) (o Owner) {
 	b, err := os.ReadFile(who(f.ownerFile(id)))
-	if err != nil || len(b) > 1<<10 || json.Unmarshal(b, &o) != nil {
+	if err != nil || len(b) > 1<<10 || json.Unmarshal(b, &o) != nil || o.gone() {
 		return Owner{}
 	}
 	return o
+}
+
+// gone tells whether it is known that there is no such process any more.
+func (o Owner) gone() bool {
+	if here, _ := os.Hostname(); o.Host != here {
+		return false
+	}
+	p, err := os.FindProcess(o.PID)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = p.Release() }()
+	return errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // checkID refuses what nobody could name.

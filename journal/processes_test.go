@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 
 	"github.com/flowrun/flowrun/engine"
@@ -236,6 +237,29 @@ func TestKilledOwner(t *testing.T) {
 	}
 	if n := r.Find("/").Spent.Steps; n < last {
 		t.Errorf("%d steps were kept, and it said %d", n, last)
+	}
+}
+
+// Who has a run and has not said so yet is not taken for the one before, which was killed.
+func TestOwnerThatSaysNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flowrun.db")
+	p := start(t, "own", path)
+	p.line()
+	_ = p.Process.Kill()
+	p.lines()
+	_ = p.Wait()
+	locks, err := filepath.Glob(path + ".d/owners/*[^n]")
+	if err != nil || len(locks) != 1 {
+		t.Fatal(locks, err)
+	}
+	lock := flock.New(locks[0])
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	defer lock.Close()
+	live := (*journal.LiveError)(nil)
+	if _, err := opened(t, path).Take("r"); !errors.As(err, &live) || live.Owner != (journal.Owner{}) {
+		t.Errorf("taking it: %v", err)
 	}
 }
 
