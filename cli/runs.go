@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -239,11 +241,12 @@ func (r *runs) list() error {
 		}
 		return printJSON(r.Out, out)
 	}
-	w := tabwriter.NewWriter(r.Out, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriter(r.Out) // of a tabwriter each cell would be a write
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", spec.Escape(s.ID), s.Status, spec.Escape(s.Workflow), s.StartedAt.Local().Format("2006-01-02 15:04"), came(s))
 	}
-	return w.Flush()
+	return cmp.Or(w.Flush(), out.Flush())
 }
 
 // came is what a run came to, for people.
