@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -326,7 +327,7 @@ const maxOutput = 16 << 20
 // the failure of a child that came before.
 func (v *Visit) failure(err error) *Error {
 	e := asError(err, v.vx.kind.fails())
-	if e.settled() {
+	if e.settled() && !v.echoes(e) {
 		return e
 	}
 	if stopped := v.stopped(); stopped != nil {
@@ -341,6 +342,12 @@ func (v *Visit) failure(err error) *Error {
 		return v.realm.end(v.place(e))
 	}
 	return v.run.arise(e)
+}
+
+// echoes tells whether an error is that of another node, which a leaf gives back because it was stopped by it.
+func (v *Visit) echoes(e *Error) bool {
+	var cause *Error
+	return v.vx.kind.Leaf && errors.As(v.scope.Cause(), &cause) && cause == e
 }
 
 func (k *Kind) fails() ErrorKind {
