@@ -78,6 +78,8 @@ func (a *approval) question(rec *journal.Record) (engine.Approval, error) {
 		return engine.Approval{}, usage("%s asks several times: name one of %s", a.node, strings.Join(turns, ", "))
 	case !slices.Contains(asked[0].Options, a.value):
 		return engine.Approval{}, usage("%s takes %s, not %q%s", a.node, oneOf(asked[0].Options), a.value, spec.DidYouMean(a.value, asked[0].Options))
+	case late(asked[0]):
+		return engine.Approval{}, usage("the time to answer %s ended at %s: flowrun resume %s goes on without", a.node, asked[0].Deadline.Local().Format(time.DateTime), rec.ID)
 	}
 	return asked[0], nil
 }
@@ -99,6 +101,19 @@ func (a *approval) decide(j *journal.Journal, rec *journal.Record, known map[str
 	return err
 }
 
+// late tells whether the time to answer is over.
+func late(q engine.Approval) bool { return !q.Deadline.IsZero() && time.Now().After(q.Deadline) }
+
+// undone are the decisions about turns that failed since, as where somebody rejected.
+func undone(known map[string]journal.Decision, ends map[string]*engine.Finished) (ids []string) {
+	for id := range known {
+		if f := ends[id[:max(0, strings.LastIndexByte(id, ' '))]]; f != nil && !succeeded(f) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // questionID names a question in the journal: another message or other options are another question.
 func questionID(q engine.Approval) string { return fmt.Sprintf("%s %.16s", q.Turn, q.Key()) }
 
@@ -106,6 +121,7 @@ func questionID(q engine.Approval) string { return fmt.Sprintf("%s %.16s", q.Tur
 type answers struct {
 	known map[string]journal.Decision
 	desk  *desk // nil: nobody is there, and the run waits
+	kept  bool  // the run can wait
 }
 
 // answered lets the work ask people, where its answers can come: at the terminal, or another time.
@@ -114,7 +130,7 @@ func (p *program) answered(c *urfave.Context, w *work, kept bool) {
 		p.desk = newDesk(p.In, p.Err.(*os.File))
 	}
 	if kept || p.desk != nil {
-		w.answers = &answers{known: map[string]journal.Decision{}, desk: p.desk}
+		w.answers = &answers{known: map[string]journal.Decision{}, desk: p.desk, kept: kept}
 		w.opts = append(w.opts, engine.WithApprovals(w.answers))
 	}
 }
@@ -134,5 +150,9 @@ func (a *answers) Ask(ctx context.Context, q engine.Approval) (*engine.Answer, e
 	if a.desk == nil {
 		return nil, nil
 	}
-	return a.desk.Ask(ctx, q)
+	answer, err := a.desk.Ask(ctx, q)
+	if answer == nil && err == nil && !a.kept {
+		return nil, engine.Errorf(engine.Rejected, "nobody answered, and a run that is not kept cannot wait")
+	}
+	return answer, err
 }

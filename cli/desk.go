@@ -100,7 +100,7 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(spec.Escape(s), "'", `'\''`) + "'"
 }
 
-// Ask shows the question, all of it, and takes the answer.
+// Ask shows the question, all of it, and takes the answer; nil where whoever is there leaves it open, with Ctrl-D.
 func (d *desk) Ask(ctx context.Context, q engine.Approval) (*engine.Answer, error) {
 	select {
 	case d.turn <- struct{}{}:
@@ -120,7 +120,7 @@ func (d *desk) Ask(ctx context.Context, q engine.Approval) (*engine.Answer, erro
 	}
 	if errors.Is(err, io.EOF) {
 		fmt.Fprintln(d.out)
-		return nil, engine.Errorf(engine.Rejected, "nobody answered")
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)

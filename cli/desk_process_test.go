@@ -37,8 +37,10 @@ parallel:
 			[]string{"north, south or reject?\n", "answer  b                     reject by on_timeout", "\"rejected by on_timeout\"\n]\nnext"}},
 		"interrupted": {"1h", "xterm", []reply{{"approve or reject? ", "appr\x03"}}, 130,
 			[]string{"interrupt: stopping", "the run was cancelled: interrupt\nflowrun: to go on: flowrun resume "}},
-		"at its end": {"1h", "xterm", []reply{{"approve or reject? ", "\x04"}}, 1,
-			[]string{"nobody answered\nflowrun: to go on: flowrun resume "}},
+		"left open": {"1h", "xterm", []reply{{"approve or reject? ", "\x04"}}, 6,
+			[]string{"approve or reject?\n", "the run waits for 1 approval:\na asks:\n", "a approve\nanswer: flowrun approve "}},
+		"left open where nothing is kept": {"1h", "xterm", []reply{{"approve or reject? ", "\x04"}}, 1,
+			[]string{"nobody answered, and a run that is not kept cannot wait\n"}},
 		"on a terminal that cannot draw": {"1h", "dumb", []reply{{"approve or reject? ", "a\r"}, {"north, south or reject? ", "s\r"}}, 0,
 			[]string{"approve or reject? a\n", "north, south or reject? s\n", "\"south\"\n]\nnext"}},
 	}
@@ -49,7 +51,7 @@ parallel:
 			if err := os.WriteFile(filepath.Join(dir, "p.yaml"), []byte(strings.ReplaceAll(pipeline, "TIME", tt.time)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			seen, code := onTerminal(t, dir, "trap : INT; TERM="+tt.terminal+" flowrun run p.yaml --input it; code=$?; echo next; exit $code", tt.replies...)
+			seen, code := onTerminal(t, dir, "trap : INT; TERM="+tt.terminal+" flowrun run p.yaml --input it"+map[bool]string{true: " --no-journal"}[strings.HasSuffix(name, "nothing is kept")]+"; code=$?; echo next; exit $code", tt.replies...)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d:\n%s", code, tt.code, seen)
 			}

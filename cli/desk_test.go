@@ -104,13 +104,13 @@ func TestDeskInTurn(t *testing.T) {
 	})
 }
 
-// Who ends the input does not answer.
+// Who ends the input leaves the question open.
 func TestDeskAtEnd(t *testing.T) {
 	t.Parallel()
 	d, _, keys := sit(t)
 	keys.Close()
 	answer, err := d.Ask(t.Context(), engine.Approval{Turn: "/a", Node: "a", Message: "A", Options: yesOrNo})
-	if e := (*engine.Error)(nil); answer != nil || !errors.As(err, &e) || e.Kind != engine.Rejected {
+	if answer != nil || err != nil {
 		t.Errorf("%v, %v", answer, err)
 	}
 }

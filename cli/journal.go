@@ -132,7 +132,11 @@ func (w *work) resumable(c *urfave.Context, err error) error {
 	if w.run == nil || c.Bool("quiet") {
 		return err
 	}
-	return &resumable{err, "flowrun resume " + w.head.ID + journalNamed(c)}
+	how := "resume"
+	if failed := (*engine.Error)(nil); errors.As(err, &failed) && failed.Kind == engine.Rejected {
+		how = "retry" // which asks again
+	}
+	return &resumable{err, "flowrun " + how + " " + w.head.ID + journalNamed(c)}
 }
 
 // journalNamed is the flag for commands to come, where it is needed.

@@ -49,7 +49,7 @@ func (p *program) resumeCommand() *urfave.Command {
 
 const retryDescription = `The same run goes on: every step that failed runs again, those too whose failure
 was caught or gone past, and what follows from them. The others are not run
-again. RUN is the id of a run, as much of it as no other begins with, or last.
+again. Where somebody rejected it is asked again. RUN is the id of a run, as much of it as no other begins with, or last.
 `
 
 func (p *program) retryCommand() *urfave.Command {
@@ -173,9 +173,7 @@ func (a *again) fits(rec *journal.Record, running bool) error {
 
 // overdue tells whether somebody was to answer earlier than now, so that a run that waits can go on.
 func overdue(rec *journal.Record) bool {
-	return rec.Result != nil && slices.ContainsFunc(rec.Result.Waiting, func(q engine.Approval) bool {
-		return !q.Deadline.IsZero() && time.Now().After(q.Deadline)
-	})
+	return rec.Result != nil && slices.ContainsFunc(rec.Result.Waiting, late)
 }
 
 // waitsFor is the node that asks, or a word for it where several do.
@@ -244,6 +242,11 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 		if err != nil {
 			return journalError(err)
 		}
+		if a.retry {
+			if err := w.askAnew(ends); err != nil {
+				return err
+			}
+		}
 		w.reuse = newReuse(ends, !same)
 		spent := w.run.Find("/").Spent.Usage
 		w.run.Restart()
@@ -270,6 +273,15 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 		return keep(w.run, engine.Entry{Turn: "/", Reopened: true})
 	}
 	return nil
+}
+
+// askAnew takes back what people decided where the turn failed: it is asked again.
+func (w *work) askAnew(ends map[string]*engine.Finished) error {
+	ids := undone(w.answers.known, ends)
+	for _, id := range ids {
+		delete(w.answers.known, id)
+	}
+	return w.run.Undecide(ids...)
 }
 
 // keep records an entry and waits until it is kept.
@@ -363,13 +375,18 @@ func newReuse(ends map[string]*engine.Finished, tells bool) *reuse {
 
 func (r *reuse) find(turn, basis string) (*engine.Finished, bool) {
 	f := r.ends[turn]
-	if f == nil || f.Basis != basis || f.Status != string(engine.Completed) || f.Error != nil {
+	if f == nil || f.Basis != basis || !succeeded(f) {
 		return nil, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kept = append(r.kept, turn)
 	return f, true
+}
+
+// succeeded tells whether a turn completed, and not only because its failure was gone past.
+func succeeded(f *engine.Finished) bool {
+	return f.Status == string(engine.Completed) && f.Error == nil
 }
 
 // tell lists what was taken over.

@@ -289,7 +289,7 @@ func TestMemory(t *testing.T) {
 
 func TestDecisions(t *testing.T) {
 	j := opened(t, filepath.Join(t.TempDir(), "flowrun.db"))
-	begun(t, j, "r")
+	r := begun(t, j, "r")
 	d := journal.Decision{Turn: "/a", Value: map[string]any{"ok": true}, By: "ann", At: time.Unix(1, 2).UTC()}
 	if err := j.Decide("r", d); err != nil {
 		t.Fatal(err)
@@ -304,6 +304,12 @@ func TestDecisions(t *testing.T) {
 	all, err := j.Decisions("r")
 	if diff := cmp.Diff(map[string]journal.Decision{"/a": d}, all); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
+	}
+	if err := r.Undecide("/a", "/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Decide("r", d); err != nil {
+		t.Errorf("a decision that was taken back still counts: %v", err)
 	}
 }
 
