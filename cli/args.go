@@ -156,8 +156,12 @@ func check(command *urfave.Command, flag urfave.Flag, value string) error {
 			return usage("--%s is true or false, not %q", name, value)
 		}
 	case *urfave.IntFlag:
-		if n, err := strconv.Atoi(value); err != nil || n < 1 {
-			return usage("--%s is a whole number of at least 1, not %q", name, value)
+		least := 1
+		if name == "limit" { // of a list: 0 is all
+			least = 0
+		}
+		if n, err := strconv.Atoi(value); err != nil || n < least {
+			return usage("--%s is a whole number of at least %d, not %q", name, least, value)
 		}
 	case *urfave.GenericFlag:
 		if len(split(value)) == 0 {

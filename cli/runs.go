@@ -27,8 +27,8 @@ events RUN   prints the run's events as JSON Lines
 logs RUN     prints what run printed of its progress
 diff A B     compares what the nodes of two runs gave
 rm RUN...    removes runs with all that is kept of them
-prune        removes runs that began before a time, or that have a status; those
-             that go on stay, and without --status those that wait for an approval
+prune        removes the runs that the flags name, as for ls; those that go on
+             stay, and without --status those that wait for an approval
 export RUN   prints all that is kept of a run as one JSON object
 
 RUN is the id of a run, as much of it as no other begins with, or last. A TIME
@@ -39,7 +39,7 @@ is a date such as 2026-01-31, with 15:04 or 15:04:05 behind T, or so long ago: 9
 // runsActions are what can be done with runs, and the flags that go with each beside --journal and --output.
 var runsActions = map[string][]string{
 	"ls": {"pipeline", "status", "user", "session", "since", "until", "limit"}, "show": nil, "events": nil, "logs": {"no-color"}, "diff": nil,
-	"rm": nil, "prune": {"before", "status"}, "export": nil,
+	"rm": nil, "prune": {"before", "pipeline", "status", "user", "session", "since", "until"}, "export": nil,
 }
 
 var statuses = []string{"running", "completed", "failed", "cancelled", "waiting", "interrupted", "damaged"}
@@ -48,14 +48,14 @@ func (p *program) runsCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "runs", Usage: "look at runs that were kept, compare and remove them", ArgsUsage: "ls|show|events|logs|diff|rm|prune|export [RUN...]", Description: runsDescription,
 		Flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "pipeline", Usage: "ls: only runs of the pipeline of this `NAME`"},
+			&urfave.StringFlag{Name: "pipeline", Usage: "ls and prune: only runs of the pipeline of this `NAME`"},
 			&urfave.StringFlag{Name: "status", Usage: "ls and prune: only runs whose `STATUS` is " + oneOf(statuses)},
-			&urfave.StringFlag{Name: "user", Usage: "ls: only runs for the user of this `ID`"},
-			&urfave.StringFlag{Name: "session", Usage: "ls: only runs of the session of this `ID`"},
-			&urfave.StringFlag{Name: "since", Usage: "ls: only runs that began at a `TIME` or later"},
-			&urfave.StringFlag{Name: "until", Usage: "ls: only runs that began before a `TIME`"},
-			&urfave.IntFlag{Name: "limit", Usage: "ls: at most `N`, the newest"},
-			&urfave.StringFlag{Name: "before", Usage: "prune: only runs that began before a `TIME`"},
+			&urfave.StringFlag{Name: "user", Usage: "ls and prune: only runs for the user of this `ID`"},
+			&urfave.StringFlag{Name: "session", Usage: "ls and prune: only runs of the session of this `ID`"},
+			&urfave.StringFlag{Name: "since", Usage: "ls and prune: only runs that began at a `TIME` or later"},
+			&urfave.StringFlag{Name: "until", Usage: "ls and prune: only runs that began before a `TIME`"},
+			&urfave.IntFlag{Name: "limit", Usage: "ls: at most `N`, the newest; 0 is all (default 50, with --output json all)"},
+			&urfave.StringFlag{Name: "before", Usage: "prune: the same as --until"},
 			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text or json"},
 			&urfave.BoolFlag{Name: "no-color", Usage: "logs: no colours, as with NO_COLOR in the environment"},
 			journalFlag(),
@@ -77,6 +77,9 @@ func runsFlags(c *urfave.Context) error {
 		if !slices.Contains(goes, flag) && !slices.Contains([]string{"output", "o", "journal"}, flag) {
 			return usage("runs %s takes no --%s", action, flag)
 		}
+		if flag != "journal" && c.String(flag) == "" { // lest it means all
+			return usage("--%s needs a value", flag)
+		}
 	}
 	switch n := c.NArg() - 1; {
 	case (action == "ls" || action == "prune") && n > 0:
@@ -87,8 +90,8 @@ func runsFlags(c *urfave.Context) error {
 		return usage("runs rm needs a RUN")
 	case slices.Contains([]string{"show", "events", "logs", "export"}, action) && n != 1:
 		return usage("runs %s needs one RUN", action)
-	case action == "prune" && !c.IsSet("before") && !c.IsSet("status"):
-		return usage("runs prune needs --before TIME or --status STATUS, lest it removes all")
+	case action == "prune" && !slices.ContainsFunc(goes, c.IsSet):
+		return usage("runs prune needs to be told which runs, as with --before 30d or --status failed, lest it removes all")
 	}
 	return journalFlags(c)
 }
@@ -220,16 +223,26 @@ func summaryOf(s journal.Summary) summary {
 	return out
 }
 
-func (r *runs) list() error {
+// filter is what the flags say about which runs.
+func (r *runs) filter() (f journal.Filter, err error) {
 	c := r.c
-	f := journal.Filter{Workflow: c.String("pipeline"), Status: journal.Status(c.String("status")), UserID: c.String("user"), SessionID: c.String("session"), Limit: c.Int("limit")}
-	var err error
+	f = journal.Filter{Workflow: c.String("pipeline"), Status: journal.Status(c.String("status")), UserID: c.String("user"), SessionID: c.String("session")}
 	if f.Since, err = moment(c, "since"); err != nil {
+		return f, err
+	}
+	f.Until, err = moment(c, "until")
+	return f, err
+}
+
+// newest is how many runs people are shown who do not say how many they want.
+const newest = 50
+
+func (r *runs) list() error {
+	f, err := r.filter()
+	if err != nil {
 		return err
 	}
-	if f.Until, err = moment(c, "until"); err != nil {
-		return err
-	}
+	f.Limit = r.c.Int("limit")
 	all, err := r.j.List(f)
 	if err != nil {
 		return err
@@ -241,19 +254,31 @@ func (r *runs) list() error {
 		}
 		return printJSON(r.Out, out)
 	}
+	older := 0
+	if !r.c.IsSet("limit") && len(all) > newest {
+		older = len(all) - newest
+		all = all[:newest]
+	}
 	out := bufio.NewWriter(r.Out) // of a tabwriter each cell would be a write
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", spec.Escape(s.ID), s.Status, spec.Escape(s.Workflow), s.StartedAt.Local().Format("2006-01-02 15:04"), came(s))
 	}
-	return cmp.Or(w.Flush(), out.Flush())
+	if err := cmp.Or(w.Flush(), out.Flush()); err != nil || older == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(r.Err, "flowrun: and %s: --limit 0 lists all\n", count(older, "older run"))
+	return err
 }
 
 // came is what a run came to, for people.
 func came(s journal.Summary) string {
 	var parts []string
 	if !s.EndedAt.IsZero() {
-		parts = append(parts, took(s.EndedAt.Sub(s.StartedAt)), count(s.Steps, "step"))
+		parts = append(parts, took(s.EndedAt.Sub(s.StartedAt)))
+	}
+	if !s.EndedAt.IsZero() || s.Steps > 0 {
+		parts = append(parts, count(s.Steps, "step"))
 	}
 	if s.Failures > 0 {
 		parts = append(parts, count(s.Failures, "failure")+" gone past")
@@ -406,40 +431,25 @@ func (r *runs) removed(ids []string) error {
 }
 
 func (r *runs) prune() error {
+	f, err := r.filter()
+	if err != nil {
+		return err
+	}
 	before, err := moment(r.c, "before")
 	if err != nil {
 		return err
 	}
-	if before.IsZero() {
-		before = time.Now()
-	}
-	if !r.c.IsSet("status") {
-		ids, err := r.j.Prune(before)
-		if err != nil {
-			return err
-		}
-		return r.removed(ids)
-	}
-	status := journal.Status(r.c.String("status"))
-	if status == journal.Running {
+	switch {
+	case f.Status == journal.Running:
 		return usage("runs that go on are not removed")
+	case r.c.IsSet("before") && r.c.IsSet("until"):
+		return usage("--before and --until say the same: give one of them")
+	case r.c.IsSet("before"):
+		f.Until = before
 	}
-	all, err := r.j.List(journal.Filter{Until: before, Status: status})
+	ids, err := r.j.Prune(f)
 	if err != nil {
 		return err
-	}
-	var ids []string
-	for _, s := range all {
-		err := r.j.Remove(s.ID)
-		var live *journal.LiveError
-		var unknown *journal.UnknownError
-		switch {
-		case errors.As(err, &live), errors.As(err, &unknown): // meanwhile
-		case err != nil:
-			return err
-		default:
-			ids = append(ids, s.ID)
-		}
 	}
 	return r.removed(ids)
 }

@@ -192,7 +192,7 @@ func TestRemove(t *testing.T) {
 	}
 	stray := filepath.Join(path+".d", "outputs", ".new-123")
 	write(t, stray, []byte("of a process that was killed"))
-	if pruned, err := j.Prune(time.Unix(2, 0)); err != nil || strings.Join(pruned, " ") != "r2" {
+	if pruned, err := j.Prune(journal.Filter{Until: time.Unix(2, 0)}); err != nil || strings.Join(pruned, " ") != "r2" {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
 	all, err := j.List(journal.Filter{})

@@ -178,7 +178,7 @@ func session(path, id string) error {
 	_, err = j.Exchanges("u", id, "a")
 	errs = append(errs, err)
 	if len(runs) > 10 {
-		_, err = j.Prune(runs[10].StartedAt)
+		_, err = j.Prune(journal.Filter{Until: runs[10].StartedAt})
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

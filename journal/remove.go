@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"time"
 )
 
 // Remove removes runs with all that is kept of them, what their agents remember too. None is removed where one is unknown
@@ -25,14 +24,14 @@ func (j *Journal) Remove(ids ...string) error {
 	return err
 }
 
-// Prune removes the runs that ended or were cut and began before a time, but for those that wait for an approval, and
-// tells which. Large outputs that no run refers to go as well.
-func (j *Journal) Prune(before time.Time) ([]string, error) {
-	all, err := j.List(Filter{Until: before})
+// Prune removes the runs that ended or were cut, and tells which. Those that wait for an approval go only where the
+// filter names that status. Large outputs that no run refers to go as well.
+func (j *Journal) Prune(f Filter) ([]string, error) {
+	all, err := j.List(f)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(s Summary) bool { return s.Status == Running || s.Status == Waiting })
+	all = slices.DeleteFunc(all, func(s Summary) bool { return s.Status == Running || s.Status == Waiting && f.Status != Waiting })
 	ids, err := j.remove(all, true)
 	if err != nil {
 		return ids, err
