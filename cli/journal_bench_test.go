@@ -116,5 +116,5 @@ func BenchmarkListProcess(b *testing.B) {
 	if err := j.Close(); err != nil {
 		b.Fatal(err)
 	}
-	p.medians(b, 0, map[string][]string{"ls": {"runs", "ls"}, "ls-50": {"runs", "ls", "--limit", "50"}, "ls-pipeline": {"runs", "ls", "--pipeline", "w7"}})
+	p.medians(b, 0, map[string][]string{"ls": {"runs", "ls", "--limit", "0"}, "ls-50": {"runs", "ls"}, "ls-pipeline": {"runs", "ls", "--pipeline", "w7"}})
 }
