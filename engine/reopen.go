@@ -15,79 +15,80 @@ func (f *Finished) failed() bool { return f.Status == string(Failed) && f.Error 
 // again. Failures that the run went on past stay, and so does all that completed.
 func (p *Position) reopen() {
 	root := &p.root
-	if root.finished == nil { // it was stopped
-		return
-	}
-	all, _ := root.spent()
-	if root.finished.failed() {
-		root.reopen()
-		p.forgetFinally()
-	} else { // what runs finally failed
-		root.reopenBelow(nil)
-	}
-	kept, _ := root.spent()
-	lost := all.Usage.without(kept.Usage)
 	switch {
-	case len(lost) == 0:
-	case root.finished != nil:
-		f := *root.finished
-		f.Tally = f.Tally.clone()
-		f.Tally.Usage = f.Tally.Usage.with(lost)
-		root.finished = &f
-	default:
-		c := Cursor{}
-		if root.cursor != nil {
-			c = *root.cursor
-			c.Tally = c.Tally.clone()
-		}
-		c.Tally.Usage = c.Tally.Usage.with(lost)
-		root.cursor = &c
+	case root.finished == nil: // it was stopped
+	case root.finished.failed():
+		root.reopen()
+		maps.DeleteFunc(p.listed, func(_ string, l listing) bool { return l.last }) // it runs again
+	default: // what runs finally failed
+		root.reopenBelow()
 	}
-}
-
-// forgetFinally drops the results of what ran finally, which runs again.
-func (p *Position) forgetFinally() {
-	maps.DeleteFunc(p.listed, func(_ string, l listing) bool {
-		first, _ := cutSegment(l.turn)
-		return first == "/finally"
-	})
 }
 
 // reopen is for a turn that failed.
 func (pl *place) reopen() {
 	failed, before := pl.finished, pl.before
+	all, _ := pl.spent()
 	*pl = place{}
-	if before == nil || failed.Basis != "" && (before.cursor == nil || before.cursor.Caught == nil) {
-		return // a leaf begins anew, with all its attempts
-	}
-	*pl = *before
-	if pl.cursor != nil && failed.Error.Kind == Timeout { // it has its time again
-		c := *pl.cursor
-		c.Started = noDeadline
-		pl.cursor = &c
-	}
-	if !pl.reopenBelow(failed.Error) && failed.Error.Kind != Expression {
-		pl.reopenBelow(nil) // of too many failures each is a cause
-	}
+	if before != nil && (failed.Basis == "" || before.cursor != nil && before.cursor.Caught != nil) {
+		*pl = *before
+		if pl.cursor != nil && failed.Error.Kind == Timeout { // it has its time again
+			c := *pl.cursor
+			c.Started = noDeadline
+			pl.cursor = &c
+		}
+		if pl.failedBelow(failed.Error) || failed.Error.Kind != Expression { // of too many failures each is a cause
+			pl.reopenBelow()
+		}
+	} // else a leaf begins anew, with all its attempts
+	pl.spend(all.Usage)
 }
 
-// reopenBelow is for the turns below that failed with an error, any where it is nil. It tells whether there were some.
-func (pl *place) reopenBelow(with *Error) (some bool) {
+// spend makes so much what the turn and those below have used.
+func (pl *place) spend(used ByAgent) {
+	kept, _ := pl.spent()
+	lost := used.without(kept.Usage)
+	if len(lost) == 0 {
+		return
+	}
+	c := Cursor{}
+	if pl.cursor != nil {
+		c = *pl.cursor
+	}
+	c.Tally = c.Tally.clone()
+	c.Tally.Usage = c.Tally.Usage.with(lost)
+	pl.cursor = &c
+}
+
+// failedBelow tells whether one of those below ended with an error: it is not the place's own then.
+func (pl *place) failedBelow(with *Error) (some bool) {
+	pl.eachFailed(false, func(below *place) {
+		some = some || reflect.DeepEqual(below.finished.Error.data(), with.data())
+	})
+	return some
+}
+
+// reopenBelow is for those below that failed, also those that did so while the first of them stopped the rest.
+func (pl *place) reopenBelow() { pl.eachFailed(false, (*place).reopen) }
+
+// eachFailed goes through the failed turns one node further down, on the way to which the place may stand, and what ran
+// finally below the root of a file that stands there.
+func (pl *place) eachFailed(onTheWay bool, do func(*place)) {
 	for segment, below := range pl.places {
+		node := segment[0] == '/' && segment != "/" // else a number, of an item or of a node; the root has no name
 		switch f := below.finished; {
-		case f != nil && f.failed():
-			if with != nil && !reflect.DeepEqual(f.Error.data(), with.data()) {
-				continue
-			}
-			some = true
-			if below.reopen(); len(below.places) == 0 && below.cursor == nil {
-				delete(pl.places, segment)
-			}
-		case f != nil, below.cursor == nil: // what ran finally, or items
-			some = below.reopenBelow(with) || some
+		case onTheWay && node: // of a node that has not ended
+		case f == nil:
+			below.eachFailed(onTheWay || node, do)
+		case f.failed():
+			do(below)
+		default:
+			below.eachFailed(false, do)
+		}
+		if below.empty() {
+			delete(pl.places, segment)
 		}
 	}
-	return some
 }
 
 // without is what a usage is more than another.

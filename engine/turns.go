@@ -141,10 +141,10 @@ type Position struct {
 	listed map[string]listing
 }
 
-// listing is a result that the run's lists, and the turn with which it came.
+// listing is a result that the run's lists.
 type listing struct {
 	Named
-	turn string
+	last bool // of what ran finally
 }
 
 // place is a turn, or a step on the way to one.
@@ -228,11 +228,12 @@ func (p *Position) list(e Entry) {
 	if p.listed == nil {
 		p.listed = map[string]listing{}
 	}
+	last := p.root.finished != nil // nothing else runs then
 	for name, n := range e.Finished.Stopped {
-		p.listed[name] = listing{n, e.Turn}
+		p.listed[name] = listing{n, last}
 	}
 	if e.Name != "" {
-		p.listed[e.Name] = listing{e.Finished.Named, e.Turn}
+		p.listed[e.Name] = listing{e.Finished.Named, last}
 	}
 }
 
@@ -277,10 +278,12 @@ func (pl *place) remove(turn string) {
 	if rest != "" {
 		next.remove(rest)
 	}
-	if rest == "" || len(next.places) == 0 && next.finished == nil && next.cursor == nil {
+	if rest == "" || next.empty() {
 		delete(pl.places, segment)
 	}
 }
+
+func (pl *place) empty() bool { return len(pl.places) == 0 && pl.finished == nil && pl.cursor == nil }
 
 func (pl *place) spent() (t Tally, last int) {
 	switch {

@@ -31,6 +31,8 @@ func TestReopened(t *testing.T) {
 		"for_each":          {"for_each: [1, 2, 3]\nmax_concurrency: 1\ndo: {chain: [{name: a, set: item}, {name: f, when: item == 2, chain: [{name: g, fail: broken, when: env.BROKEN == \"yes\"}]}]}", "f g a f"},
 		"catch":             {"name: c\nchain: [{name: a, fail: no}]\ncatch: {chain: [{name: b, set: prev}, " + broken + "]}", "f"},
 		"finally":           {"name: c\nset: prev\nfinally: " + broken, "f"},
+		"what ran finally":  {"chain: [{name: a, set: prev}, " + broken + "]\nfinally: {name: z, route: status, cases: {failed: {name: y, set: 1}}, default: {name: x, set: 2}}", "f z x"},
+		"a file":            {"flow: ./stops.yaml", "f z x"},
 		"route":             {"route: '\"x\"'\ncases: {x: {chain: [{name: a, set: prev}, " + broken + "]}}", "f"},
 		"graph":             {"graph: {a: {set: prev, next: f}, f: {fail: broken, when: env.BROKEN == \"yes\", next: b}, b: {set: prev}}\nstart: a", "f b"},
 	} {
@@ -76,6 +78,16 @@ chain:
 			t.Errorf("run %d: %v, want %s", n, result.Error, want)
 		}
 		j.Record(engine.Entry{Turn: "/", Reopened: true})
+	}
+	position, got := &engine.Position{}, []string{}
+	within := graphOf(t, "parallel: [{flow: ./spends.yaml}]")
+	for range 3 { // the budget of a file is used up by all its attempts
+		result, _ := engine.Run(t.Context(), within, "in", engine.WithTurns(position))
+		got = append(got, fmt.Sprint(result.Error.Kind, " ", result.Usage.Total().InputTokens))
+		position.Record(engine.Entry{Turn: "/", Reopened: true})
+	}
+	if want := "[schema 40 schema 80 budget 80]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
 	}
 	late := graphOf(t, "chain: [{wait: 1s}, {wait: 1s}]\ntimeout: 1500ms")
 	synctest.Test(t, func(t *testing.T) {
@@ -154,6 +166,57 @@ chain:
 			}
 			if got := strings.Join(again, " "); got != test.again || result.Steps != 5 || result.Usage.Total().Calls != len(again) {
 				t.Errorf("%q ran again in %d steps with %d calls, want %q", got, result.Steps, result.Usage.Total().Calls, test.again)
+			}
+		})
+	}
+}
+
+// together keeps what two turns came to at once, as one transaction does.
+type together struct {
+	*journal
+	turns map[string]bool
+	both  chan struct{}
+}
+
+func (k *together) Record(e engine.Entry) func() error {
+	kept := k.journal.Record(e)
+	if !k.turns[e.Turn] {
+		return kept
+	}
+	delete(k.turns, e.Turn)
+	if len(k.turns) == 0 {
+		close(k.both)
+	}
+	return func() error { <-k.both; return nil }
+}
+
+// TestReopenedTogether lets two branches fail before either could stop the other: a run that goes on begins both again.
+func TestReopenedTogether(t *testing.T) {
+	const broken = `{name: %s, fail: %s, when: env.BROKEN == "yes"}`
+	a, b := fmt.Sprintf(broken, "a", "one"), fmt.Sprintf(broken, "b", "two")
+	c, d := fmt.Sprintf(broken, "c", "one"), fmt.Sprintf(broken, "d", "two")
+	for name, test := range map[string]struct{ src, first, second string }{
+		"branches":            {"parallel: [" + a + ", " + b + "]", "/a", "/b"},
+		"in chains":           {"parallel: [{chain: [{set: prev}, " + a + "]}, {chain: [{set: prev}, " + b + "]}]", "/parallel[0]", "/parallel[1]"},
+		"items":               {"for_each: [1, 2]\ndo: " + a, "[0]/a", "[1]/a"},
+		"of a graph":          {"graph: {s: {set: prev, next: [a, b]}, a: {chain: [" + c + "]}, b: {chain: [" + d + "]}}\nstart: s", "/a", "/b"},
+		"one of them deeper":  {"parallel: [{parallel: [" + a + "]}, " + b + "]", "/parallel[0]", "/b"},
+		"what is taken stays": {"parallel: [" + a + ", " + b + ", {name: c, parallel: [{name: d, fail: no}], on_error: continue}]", "/a", "/b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := graphOf(t, "env: [BROKEN]\n"+test.src)
+			j := &journal{Position: &engine.Position{}}
+			k := &together{journal: j, turns: map[string]bool{test.first: true, test.second: true}, both: make(chan struct{})}
+			failed, _ := engine.Run(t.Context(), g, "in", engine.WithTurns(k), switched("BROKEN", "yes"), everything)
+			if failed.Status != engine.Failed {
+				t.Fatalf("it ends %s", failed.Status)
+			}
+			j.Record(engine.Entry{Turn: "/", Reopened: true})
+			resumed, err := engine.Run(t.Context(), g, "in", engine.WithTurns(reopen(t, j.lines)), switched("BROKEN", "no"), everything)
+			whole, _ := engine.Run(t.Context(), g, "in", switched("BROKEN", "no"), everything)
+			if diff := cmp.Diff(outcomeOf(whole), outcomeOf(resumed)); diff != "" {
+				t.Errorf("%v: -unbroken +failed and gone on:\n%s", err, diff)
 			}
 		})
 	}
