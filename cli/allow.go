@@ -133,7 +133,7 @@ func (p *program) revoke(file string) error {
 
 // remember records that a pipeline is allowed what it needs.
 func (p *program) remember(file string, pipeline *spec.Pipeline) error {
-	one, err := permission(file, pipeline)
+	one, err := p.permission(file, pipeline)
 	if err == nil {
 		err = allowed.Own().Keep(one)
 	}
@@ -149,7 +149,7 @@ func (p *program) grants(c *urfave.Context, file string, pipeline *spec.Pipeline
 	if file == "-" || !slices.ContainsFunc(pipeline.Needs(), func(n spec.Need) bool { return !g.Allow(n) }) {
 		return g
 	}
-	one, err := permission(file, pipeline)
+	one, err := p.permission(file, pipeline)
 	if err != nil {
 		return g
 	}
@@ -170,7 +170,7 @@ func (p *program) distrust(err error) {
 
 // permission is what a file may do where it is allowed all that it needs, as it is now. Paths that count from the working
 // directory mean another file elsewhere.
-func permission(file string, pipeline *spec.Pipeline) (allowed.Permission, error) {
+func (p *program) permission(file string, pipeline *spec.Pipeline) (allowed.Permission, error) {
 	path, err := located(file)
 	if err != nil {
 		return allowed.Permission{}, err
@@ -181,7 +181,10 @@ func permission(file string, pipeline *spec.Pipeline) (allowed.Permission, error
 	for _, n := range pipeline.Needs() {
 		at := ""
 		if n.Name != "" && (n.Grant == "read" || n.Grant == "exec" && strings.ContainsAny(n.Name, `/\`)) {
-			if at, err = filepath.Abs(n.Name); err != nil {
+			if at = n.Name; n.Grant == "exec" {
+				at = p.commands.In(at)
+			}
+			if at, err = filepath.Abs(at); err != nil {
 				return allowed.Permission{}, err
 			}
 		}

@@ -125,6 +125,9 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	if err != nil {
 		return err
 	}
+	if err := p.goBack(c, w); err != nil {
+		return err
+	}
 	if err := limitFlags(c, &w.head); err != nil {
 		return err
 	}
@@ -210,6 +213,26 @@ func (p *program) reload(c *urfave.Context, w *work, how *again) (same bool, err
 	w.head.Digest = w.graph.Pipeline().Digest()
 	w.opts = append(w.opts, engine.WithSecrets(set.Secrets()...))
 	return same, overrides.check(w.graph, set)
+}
+
+// goBack lets the commands of a run run in the folder in which it began.
+func (p *program) goBack(c *urfave.Context, w *work) error {
+	here, err := os.Stat(".")
+	if err != nil {
+		return err
+	}
+	commands := slices.ContainsFunc(w.graph.Pipeline().Needs(), func(n spec.Need) bool { return n.Grant == "exec" || n.Grant == "mcp" })
+	there, err := os.Stat(w.head.Folder)
+	switch {
+	case w.head.Folder == "" || !commands || err == nil && os.SameFile(here, there):
+		return nil
+	case err != nil || !there.IsDir():
+		return usage("run %s began in %s, which is not there any more: its commands cannot run in it", w.head.ID, w.head.Folder)
+	case !c.Bool("quiet"):
+		fmt.Fprintf(p.Err, "flowrun: commands run in %s, where run %s began\n", spec.Escape(w.head.Folder), w.head.ID)
+	}
+	p.commands.Folder = w.head.Folder
+	return nil
 }
 
 // nearby is a path as one would write it where one is, if it is not far.

@@ -406,6 +406,9 @@ func (p *program) head(c *urfave.Context, pipeline *spec.Pipeline, input any) (j
 	if h.File, err = located(pipeline.File); err != nil {
 		return h, err
 	}
+	if h.Folder, err = os.Getwd(); err != nil {
+		return h, err
+	}
 	return h, limitFlags(c, &h)
 }
 

@@ -14,6 +14,7 @@ type Head struct {
 	ID             string         `json:"id"`
 	Workflow       string         `json:"workflow"`
 	File           string         `json:"file,omitempty"`   // its path from the root
+	Folder         string         `json:"folder,omitempty"` // from the root, in which its commands run
 	Source         string         `json:"source,omitempty"` // the pipeline itself, where it came from standard input
 	Digest         string         `json:"digest"`           // of the file and all that it includes
 	Input          any            `json:"input"`

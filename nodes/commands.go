@@ -3,6 +3,7 @@ package nodes
 import (
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -12,6 +13,10 @@ const grace = 500 * time.Millisecond
 
 // Commands are the commands that exec nodes are running, for a program that must end at once.
 type Commands struct {
+	// Folder is where commands run that name no folder, and where their relative ones begin. Empty it is the program's own.
+	// It does not change while a pipeline runs.
+	Folder string
+
 	mu      sync.Mutex
 	running map[*exec.Cmd]func() // how to kill each with its children
 	killed  bool
@@ -25,6 +30,14 @@ func (c *Commands) Kill() {
 	for _, kill := range c.running {
 		kill()
 	}
+}
+
+// In is a path that counts from the folder of the commands.
+func (c *Commands) In(path string) string {
+	if c.Folder == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(c.Folder, path)
 }
 
 // start starts a command in a process group of its own. What it gives back is for when the command has ended: it kills

@@ -167,7 +167,7 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		return e.mock.answer(ctx, c, strings.Join(argv, " "), e.parse)
 	}
 	out, err := engine.Ask(ctx, c, engine.Request[string]{Needs: []spec.Need{{Grant: "exec", Name: commandName(argv[0], dir, e.environment)}}, Content: func() *engine.Content {
-		at, err := filepath.Abs(dir)
+		at, err := filepath.Abs(e.commands.In(dir))
 		if err != nil {
 			return nil
 		}
@@ -178,7 +178,7 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Env, cmd.Dir, cmd.Stdin = environment, dir, strings.NewReader(stdin)
+		cmd.Env, cmd.Dir, cmd.Stdin = environment, e.commands.In(dir), strings.NewReader(stdin)
 		return e.run(ctx, c, cmd, stop)
 	})})
 	if err != nil {

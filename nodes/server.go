@@ -280,7 +280,7 @@ func startProcess(ctx context.Context, commands *Commands, s *serverContent) (p 
 	if in, err = cmd.StdinPipe(); err != nil {
 		return nil, nil, nil, err
 	}
-	cmd.Env, cmd.Stdout, cmd.Stderr = environ(s.environment), stdout, p
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = environ(s.environment), commands.In(""), stdout, p
 	swept, err := commands.start(cmd)
 	if err != nil {
 		in.Close()
