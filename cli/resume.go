@@ -103,7 +103,7 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	}
 	rec, err := j.Get(id)
 	if err != nil {
-		return usage("%v", err)
+		return journalError(err)
 	}
 	if err := how.fits(rec, how.from != "" && rec.Status == journal.Running); err != nil {
 		return err
@@ -111,11 +111,11 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	w := &work{head: rec.Head, memory: &memory{j, rec.Head}}
 	if how.from == "" { // and this refuses one that is running, when it is known where
 		if w.run, err = j.Take(id); err != nil {
-			return usage("%v", err)
+			return journalError(err)
 		}
 		defer w.run.Close()
 		if rec, err = j.Get(id); err != nil { // it may have gone on meanwhile
-			return usage("%v", err)
+			return journalError(err)
 		}
 		if err := how.fits(rec, false); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	p.answered(c, w, true)
 	if how.from == "" {
 		if w.answers.known, err = j.Decisions(id); err != nil {
-			return usage("%v", err)
+			return journalError(err)
 		}
 	}
 	if err := p.permitted(c, w); err != nil {
@@ -152,7 +152,7 @@ func (a *again) fits(rec *journal.Record, running bool) error {
 	id := rec.ID
 	switch {
 	case rec.Status == journal.Damaged:
-		return usage("%v", &journal.DamagedError{ID: id, Err: errors.New(rec.Damage)})
+		return journalError(&journal.DamagedError{ID: id, Err: errors.New(rec.Damage)})
 	case running:
 		return usage("%v", &journal.LiveError{ID: id, Owner: rec.Owner})
 	case a.from != "":

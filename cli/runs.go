@@ -138,7 +138,10 @@ func journalError(err error) error {
 	var unknown *journal.UnknownError
 	var live *journal.LiveError
 	var unread *journal.ReadError
-	if errors.As(err, &damaged) || errors.As(err, &unknown) || errors.As(err, &live) || errors.As(err, &unread) {
+	if errors.As(err, &damaged) {
+		return usage("%v (flowrun runs rm %s removes it)", err, shellWord(damaged.ID))
+	}
+	if errors.As(err, &unknown) || errors.As(err, &live) || errors.As(err, &unread) {
 		return usage("%v", err)
 	}
 	return err
@@ -518,16 +521,20 @@ func (r *runs) export(id string) error {
 
 func (r *runs) show(id string) error {
 	rec, err := r.j.Get(id)
-	if damaged := (*journal.DamagedError)(nil); err != nil && !errors.As(err, &damaged) {
+	damaged := (*journal.DamagedError)(nil)
+	if err != nil && !errors.As(err, &damaged) {
 		return err
 	}
 	var top *ran
 	if err == nil {
 		events, failed := r.j.Events(id)
-		if failed != nil {
+		if errors.As(failed, &damaged) {
+			rec.Status, rec.Damage = journal.Damaged, damaged.Err.Error()
+		} else if failed != nil {
 			return failed
+		} else {
+			top = history(events, rec.Status)
 		}
-		top = history(events, rec.Status)
 	}
 	if r.json {
 		out := struct {

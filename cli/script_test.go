@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -76,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"events": events,
 			"openai": openai,
 			"site":   site,
+			"sql":    sqlite,
 		},
 	})
 }
@@ -92,6 +94,18 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Check(os.Truncate(filepath.Join(ts.MkAbs(args[0]), f.Name()), info.Size()/2))
 	}
+}
+
+// sqlite changes a journal behind flowrun's back: sql FILE STATEMENT
+func sqlite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec(args[1])
+	ts.Check(err)
 }
 
 // exits runs a program that must end with an exit code: exits 2 flowrun run
