@@ -398,7 +398,7 @@ func (p *program) head(c *urfave.Context, pipeline *spec.Pipeline, input any) (j
 		return h, err
 	}
 	if !runID.MatchString(h.ID) || h.ID != "" && strings.Trim(h.ID, ".") == "" {
-		return h, usage("--run-id has letters, digits, _, . and - only, at most 100, and not dots alone")
+		return h, usage("--run-id has letters, digits, _, . and - only, at most 100, no - at its start, and not dots alone")
 	}
 	if h.ID == lastRun {
 		return h, usage("--run-id %s would stand for the latest run", lastRun)
@@ -412,7 +412,7 @@ func (p *program) head(c *urfave.Context, pipeline *spec.Pipeline, input any) (j
 	return h, limitFlags(c, &h)
 }
 
-var runID = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,100}$`)
+var runID = regexp.MustCompile(`^([A-Za-z0-9_.][A-Za-z0-9_.-]{0,99})?$`)
 
 // limitFlags puts the limits that flags set into a head.
 func limitFlags(c *urfave.Context, h *journal.Head) error {
