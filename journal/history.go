@@ -99,12 +99,19 @@ const recordColumns = summaryColumns + ", head, head_large, result, result_large
 // List lists runs, the newest first.
 func (j *Journal) List(f Filter) ([]Summary, error) {
 	where, args := f.where()
+	n := 0
+	if err := j.db.QueryRow("SELECT count(*) FROM runs"+where, args...).Scan(&n); err != nil {
+		return nil, j.unread(err)
+	}
 	rows, err := j.db.Query("SELECT "+summaryColumns+" FROM runs"+where+" ORDER BY started_at DESC, key DESC", args...)
 	if err != nil {
 		return nil, j.unread(err)
 	}
 	defer rows.Close()
-	var all []Summary
+	if f.Limit > 0 {
+		n = min(n, f.Limit)
+	}
+	all := make([]Summary, 0, n) // growing to 10,000 would take a fifth of the time
 	for rows.Next() && (f.Limit == 0 || len(all) < f.Limit) {
 		s, _ := j.summary(rows)
 		if f.Status == "" || s.Status == f.Status {
