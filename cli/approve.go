@@ -21,7 +21,8 @@ const approveDescription = `NODE is the node that asks, by its name, or by its t
 times at once; VALUE is one of its options, approve or reject where it has none.
 flowrun runs show RUN tells what a run waits for. The answer is kept, with the
 time and who gave it, and stands. Then the run goes on as with flowrun resume:
-the grants are those of this call.
+the grants are those of this call. Exit codes are those of flowrun run; 6 where
+the run waits for more.
 `
 
 func (p *program) approveCommand() *urfave.Command {

@@ -30,6 +30,10 @@ and failures that it went on past stay (flowrun retry runs those again too).
 Where the file has changed since, nothing runs, unless --force is given: then
 the run begins again, and takes over all steps of which neither the node nor
 what it received has changed.
+
+Commands run in the folder in which the run began. Exit codes are those of
+flowrun run; 2 also where the run is unknown, goes on elsewhere, has completed,
+or waits for flowrun approve.
 `
 
 func (p *program) resumeCommand() *urfave.Command {
@@ -49,7 +53,8 @@ func (p *program) resumeCommand() *urfave.Command {
 
 const retryDescription = `The same run goes on: every step that failed runs again, those too whose failure
 was caught or gone past, and what follows from them. The others are not run
-again. Where somebody rejected it is asked again. RUN is the id of a run, as much of it as no other begins with, or last.
+again. Where somebody rejected it is asked again. RUN is the id of a run, as much
+of it as no other begins with, or last. Exit codes are those of flowrun run.
 `
 
 func (p *program) retryCommand() *urfave.Command {
