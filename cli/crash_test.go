@@ -268,8 +268,9 @@ func (c *crashes) live(m moment) {
 	c.t.Helper()
 	written := watchWrites(c.t, m.writes, filepath.Dir(c.journal()), c.journal()+".d/outputs")
 	cmd := c.command()
-	called := make(chan struct{})
+	called, started := make(chan struct{}), make(chan struct{})
 	c.oracle.at(m.calls, func() {
+		<-started
 		if m.befalls != nil {
 			m.befalls(cmd.Process)
 			return
@@ -281,6 +282,7 @@ func (c *crashes) live(m moment) {
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
+	close(started)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
