@@ -41,23 +41,8 @@ func (pl *place) reopen() {
 			pl.reopenBelow()
 		}
 	} // else a leaf begins anew, with all its attempts
-	pl.spend(all.Usage)
-}
-
-// spend makes so much what the turn and those below have used.
-func (pl *place) spend(used ByAgent) {
 	kept, _ := pl.spent()
-	lost := used.without(kept.Usage)
-	if len(lost) == 0 {
-		return
-	}
-	c := Cursor{}
-	if pl.cursor != nil {
-		c = *pl.cursor
-	}
-	c.Tally = c.Tally.clone()
-	c.Tally.Usage = c.Tally.Usage.with(lost)
-	pl.cursor = &c
+	pl.failed = pl.failed.with(all.Usage.without(kept.Usage))
 }
 
 // failedBelow tells whether one of those below ended with an error: it is not the place's own then.

@@ -30,9 +30,10 @@ type Turns interface {
 type Kept struct {
 	Finished *Finished
 	Cursor   *Cursor
-	Begun    bool  // something below it is finished
-	Spent    Tally // what it and the turns below have used
-	Last     int   // the highest number among them
+	Begun    bool    // something below it is finished
+	Spent    Tally   // what it and the turns below have used
+	Failed   ByAgent // of that, what it used before it failed and began anew
+	Last     int     // the highest number among them
 }
 
 // Entry is a finished turn, which replaces all that was kept below it, or the cursor of one that goes on. One of the root
@@ -83,6 +84,7 @@ type Cursor struct {
 	Names    map[string]Named `json:"names,omitempty"`
 	Said     []Said           `json:"said,omitempty"`
 	Folded   string           `json:"folded,omitempty"` // the one turn below that it replaces; empty: all
+	Beside   bool             `json:"beside,omitempty"` // it replaces none of them
 }
 
 // Named is the latest result of a named node.
@@ -152,7 +154,8 @@ type place struct {
 	finished *Finished
 	cursor   *Cursor
 	places   map[string]*place
-	before   *place // of a turn that failed: what was there before it had ended
+	before   *place  // of a turn that failed: what was there before it had ended
+	failed   ByAgent // used before it failed and began anew
 }
 
 // NewPosition is the position after some entries.
@@ -172,7 +175,7 @@ func (p *Position) Find(turn string) Kept {
 	if at == nil {
 		return Kept{}
 	}
-	k := Kept{Finished: at.finished, Cursor: at.cursor, Begun: len(at.places) > 0}
+	k := Kept{Finished: at.finished, Cursor: at.cursor, Begun: len(at.places) > 0, Failed: at.failed}
 	k.Spent, k.Last = at.spent()
 	return k
 }
@@ -202,11 +205,13 @@ func (p *Position) Record(e Entry) (kept func() error) {
 		p.list(e)
 		var before *place
 		if e.Finished.failed() {
-			before = &place{cursor: at.cursor, places: at.places}
+			before = &place{cursor: at.cursor, places: at.places, failed: at.failed}
 		}
 		*at = place{finished: e.Finished, before: before}
+	case e.Cursor.Beside:
+		at.cursor, at.failed = e.Cursor, nil // its tally has that
 	case e.Cursor.Folded != "":
-		at.cursor = e.Cursor
+		at.cursor, at.failed = e.Cursor, nil
 		at.remove(strings.TrimPrefix(e.Cursor.Folded, strings.TrimSuffix(e.Turn, "/")))
 	default:
 		*at = place{cursor: e.Cursor}
@@ -283,7 +288,9 @@ func (pl *place) remove(turn string) {
 	}
 }
 
-func (pl *place) empty() bool { return len(pl.places) == 0 && pl.finished == nil && pl.cursor == nil }
+func (pl *place) empty() bool {
+	return len(pl.places) == 0 && pl.finished == nil && pl.cursor == nil && len(pl.failed) == 0
+}
 
 func (pl *place) spent() (t Tally, last int) {
 	switch {
@@ -292,6 +299,7 @@ func (pl *place) spent() (t Tally, last int) {
 	case pl.cursor != nil:
 		t = pl.cursor.Tally.clone()
 	}
+	t.Usage = t.Usage.with(pl.failed)
 	for _, below := range pl.places {
 		used, n := below.spent()
 		t.add(used)

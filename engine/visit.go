@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -200,6 +201,9 @@ func (v *Visit) restore() {
 	if v.vx.forgets {
 		v.frame.forget(v.vx.below())
 	}
+	if v.rare != nil {
+		v.tally.Usage = maps.Clone(v.rare.kept.Failed)
+	}
 	c := v.cursor()
 	if c == nil {
 		return
@@ -208,7 +212,8 @@ func (v *Visit) restore() {
 		v.counts = make([]int, len(v.vx.children))
 		copy(v.counts, c.Counts) // from a store, which may hold anything
 	}
-	v.tally, v.said = c.Tally.clone(), slices.Clone(c.Said)
+	v.tally.add(c.Tally)
+	v.said = slices.Clone(c.Said)
 	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
 	v.recall(c.Names)
 }
@@ -374,7 +379,12 @@ func (v *Visit) since() time.Time {
 	own := v.own()
 	if own.began.IsZero() {
 		own.began = v.run.rt.Now()
-		v.save(&Cursor{}, false)
+		c := Cursor{}
+		if at := v.cursor(); at != nil { // it goes on, and had no limit of time, or has its time again
+			c = *at
+		}
+		c.Folded, c.Beside = "", true
+		v.save(&c, false)
 	}
 	return own.began
 }

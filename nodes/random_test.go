@@ -315,7 +315,7 @@ func hear(ctx context.Context, g *engine.Graph, p *pipeline, turns engine.Turns,
 	opts = append(opts, more...)
 	if turns != nil {
 		kept := turns.Find("/")
-		h.again = kept.Begun || kept.Cursor != nil || kept.Finished != nil
+		h.again = kept.Begun || kept.Cursor != nil || kept.Finished != nil || len(kept.Failed) > 0
 		opts = append(opts, engine.WithTurns(turns))
 	}
 	if p.param != nil {

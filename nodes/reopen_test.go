@@ -221,3 +221,37 @@ func TestReopenedTogether(t *testing.T) {
 		})
 	}
 }
+
+// TestTimeAnew gives runs that go on more time, or a limit of time that they had not: what is finished stays.
+func TestTimeAnew(t *testing.T) {
+	for name, test := range map[string]struct {
+		src  string
+		more []engine.Option
+	}{
+		"a fan-out":        {"timeout: 30m\nparallel: [{name: a, set: 1}, {name: b, wait: 20m}, {name: c, wait: 40m, when: env.BROKEN == \"yes\"}]", nil},
+		"a file":           {"timeout: 30m\nparallel: [{flow: ./takes.yaml}]", nil},
+		"its own limit":    {"parallel: [{flow: ./hasty.yaml}]", nil},
+		"a limit is given": {"parallel: [{name: a, set: 1}, {name: b, wait: 20m}, {chain: [{wait: 21m}, {fail: broken, when: env.BROKEN == \"yes\"}]}]", []engine.Option{engine.WithTimeout(time.Hour)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g, j := graphOf(t, "env: [BROKEN]\n"+test.src), &journal{Position: &engine.Position{}}
+				failed, _ := engine.Run(t.Context(), g, "in", engine.WithTurns(j), switched("BROKEN", "yes"), everything)
+				if failed.Status != engine.Failed {
+					t.Fatalf("it ends %s", failed.Status)
+				}
+				j.Record(engine.Entry{Turn: "/", Reopened: true})
+				hear := func(e engine.Event) {
+					if e.Type == engine.StepStarted && (e.Node == "a" || e.Node == "b") {
+						t.Errorf("%s runs again", e.Node)
+					}
+				}
+				resumed, err := engine.Run(t.Context(), g, "in", append(test.more, engine.WithTurns(reopen(t, j.lines)), switched("BROKEN", "no"), everything, engine.WithListener(hear))...)
+				if err != nil {
+					t.Errorf("%s, %v", resumed.Status, err)
+				}
+			})
+		})
+	}
+}

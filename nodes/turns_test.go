@@ -91,6 +91,8 @@ func graphOf(t *testing.T, src string, opts ...nodes.Option) *engine.Graph {
 		"late":   "wait: 1h\nfinally: {set: status}\n",
 		"fails":  "fail: broken\n",
 		"spends": "limits: {budget: {tokens: 100}}\nagent: {model: mock, output_schema: {n: integer}, output_retries: 0, mock: {reply: no, tokens: {in: 40, out: 0}}}\n",
+		"takes":  "env: [BROKEN]\nparallel: [{name: a, set: 1}, {name: b, wait: 20m}, {name: c, wait: 40m, when: env.BROKEN == \"yes\"}]\n",
+		"hasty":  "env: [BROKEN]\nlimits: {timeout: 30m}\nparallel: [{name: a, set: 1}, {name: b, wait: 20m}, {name: c, wait: 40m, when: env.BROKEN == \"yes\"}]\n",
 		"stops":  "env: [BROKEN]\nchain: [{name: a, set: prev}, {name: f, fail: broken, when: env.BROKEN == \"yes\"}]\nfinally: {name: z, route: status, cases: {failed: {name: y, set: 1}}, default: {name: x, set: 2}}\n",
 		"broken": "fail: broken\nfinally: {chain: [{set: status}, {wait: 20s}, {set: status}]}\n",
 	} {
