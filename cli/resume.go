@@ -136,9 +136,6 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	if err := limitFlags(c, &w.head); err != nil {
 		return err
 	}
-	if c.IsSet("timeout") && how.from == "" { // from now on
-		w.head.Timeout += time.Since(w.head.StartedAt)
-	}
 	p.answered(c, w, true)
 	if how.from == "" {
 		if w.answers.known, err = j.Decisions(id); err != nil {
@@ -148,7 +145,15 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	if err := p.permitted(c, w); err != nil {
 		return err
 	}
-	w.start = func() error { return how.prepare(j, w, rec, same) }
+	w.start = func() error {
+		if err := how.prepare(j, w, rec, same); err != nil || !c.IsSet("timeout") {
+			return err
+		}
+		if at := w.run.Find("/").Cursor; at != nil && !at.Started.IsZero() { // it counts from then: what is given, from now on
+			w.head.Timeout += time.Since(at.Started)
+		}
+		return nil
+	}
 	return p.execute(c, w)
 }
 
