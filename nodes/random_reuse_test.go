@@ -135,7 +135,7 @@ func TestRandomReopened(t *testing.T) {
 		was, is := outcomeOf(uncut.Result), outcomeOf(again.Result)
 		was.Usage = is.Usage // what was stopped beside the failure may have used something,
 		if bytes.Contains(bytes.Join(failed.lines, nil), []byte("can no longer be reached")) {
-			was.Steps, was.Nodes = is.Steps, is.Nodes // and what raced with it may have ended meanwhile
+			was.Steps, was.Nodes, was.Failures = is.Steps, is.Nodes, is.Failures // and what raced with it may have ended meanwhile
 		}
 		if was != is {
 			r.Errorf("-unbroken +failed and gone on:\n%s", diff.Diff(was, is))
