@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/flowrun/flowrun/engine"
@@ -143,4 +144,19 @@ func lastAgents(p *spec.Pipeline) map[spec.Pos]bool {
 	}
 	find(p.Root)
 	return last
+}
+
+// events opens where events are written; nil where nobody asked for them.
+func (p *program) events(path string) (*eventFile, error) {
+	switch path {
+	case "":
+		return nil, nil
+	case "-":
+		return newEventFile(nopCloser{p.Out}), nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, usage("opening the event file: %v", err)
+	}
+	return newEventFile(f), nil
 }

@@ -9,6 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/flowrun/flowrun/spec"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // interrupted is the cause of a run that a signal ended.
@@ -89,4 +92,16 @@ func (w watched) Write(b []byte) (int, error) {
 		w.cancel(interrupted{syscall.SIGPIPE})
 	}
 	return n, err
+}
+
+// graceFlag is how long what runs may go on after the first signal.
+func graceFlag(c *urfave.Context) (time.Duration, error) {
+	return spec.ParseDuration(c.String("grace"))
+}
+
+func checkGrace(c *urfave.Context) error {
+	if _, err := graceFlag(c); err != nil {
+		return usage("--grace must be a duration such as 10s, not %q", c.String("grace"))
+	}
+	return nil
 }
