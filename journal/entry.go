@@ -127,6 +127,9 @@ func checkCursor(turn string, c *engine.Cursor) error {
 	if rest, ok := strings.CutPrefix(c.Folded, below); c.Folded != "" && (!ok || len(rest) < 2 || rest[0] != '/' && rest[0] != '[') {
 		return fmt.Errorf("%s is not below %s", quoted(c.Folded), quoted(turn))
 	}
+	if c.Folded != "" && c.Beside {
+		return errors.New("a turn is folded, and none is")
+	}
 	if c.Attempt < 0 || c.Asked < 0 || slices.ContainsFunc(c.Counts, negative) {
 		return errors.New("a count is below 0")
 	}

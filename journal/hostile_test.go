@@ -209,6 +209,7 @@ func TestForgedRows(t *testing.T) {
 		"steps below 0":                {turn(`{"turn":"/a","finished":{"number":1,"output":1,"status":"completed","visits":1,"tally":{"steps":-1000}}}`), "a count is below 0"},
 		"costs below 0":                {turn(`{"turn":"/a","finished":{"number":1,"output":1,"status":"completed","visits":1,"tally":{"usage":{"a":{"input_tokens":0,"output_tokens":0,"calls":0,"cost":-7}}}}}`), "a usage is below 0"},
 		"folds itself":                 {turn(`{"turn":"/a","cursor":{"state":null,"tally":{},"folded":"/a"}}`), `"/a" is not below "/a"`},
+		"folds and folds nothing":      {turn(`{"turn":"/a","cursor":{"state":null,"tally":{},"folded":"/a/b","beside":true}}`), `a turn is folded, and none is`},
 		"folds another":                {turn(`{"turn":"/a","cursor":{"state":null,"tally":{},"folded":"/ab"}}`), `"/ab" is not below "/a"`},
 		"visits below 0":               {turn(`{"turn":"/a","cursor":{"state":null,"tally":{},"counts":[-1]}}`), "a count is below 0"},
 		"a path for a large output":    {large("turns", `{"output":"../../../../etc/passwd"}`), "the name of a large output is no hash"},
