@@ -21,7 +21,6 @@ import (
 	"github.com/flowrun/flowrun/cache"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/journal"
-	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -136,30 +135,20 @@ type lineResult struct {
 func (l *lineResult) size() int { return len(l.row) + len(l.raw) }
 
 func (p *program) batch(c *urfave.Context) error {
-	set, err := modelSet(c)
+	w, err := p.named(c)
 	if err != nil {
-		return err
-	}
-	overrides := modelsNamed(c.StringSlice("model"))
-	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
-	graph, err := p.load(c, lang)
-	if err != nil {
-		return err
-	}
-	if err := overrides.check(graph, set); err != nil {
 		return err
 	}
 	budget, err := batchBudget(c)
 	if err != nil {
 		return err
 	}
-	head, err := p.head(c, graph.Pipeline(), nil)
-	if err != nil {
+	if w.head, err = p.head(c, w.graph.Pipeline(), nil); err != nil {
 		return err
 	}
-	b := &batch{program: p, pool: engine.NewPool(graph, budget), name: c.String("inputs"), quiet: c.Bool("quiet")}
-	b.work = work{lang: lang, graph: graph, file: c.Args().First(), head: head, anyInput: true}
-	b.opts = []engine.Option{engine.WithSecrets(set.Secrets()...), engine.WithPool(b.pool)}
+	w.anyInput = true
+	b := &batch{program: p, work: *w, pool: engine.NewPool(w.graph, budget), name: c.String("inputs"), quiet: c.Bool("quiet")}
+	b.opts = append(b.opts, engine.WithPool(b.pool))
 	if !c.Bool("no-cache") {
 		answers := cache.Own()
 		b.opts = append(b.opts, engine.WithCache(engine.NewCache(answers)))

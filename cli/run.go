@@ -74,35 +74,25 @@ func contradictions(c *urfave.Context) error {
 }
 
 func (p *program) run(c *urfave.Context) error {
-	set, err := modelSet(c)
+	w, err := p.named(c)
 	if err != nil {
 		return err
 	}
-	overrides := modelsNamed(c.StringSlice("model"))
-	lang := nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...)
-	graph, err := p.load(c, lang)
+	pipeline := w.graph.Pipeline()
+	input, err := p.input(c, pipeline)
 	if err != nil {
 		return err
 	}
-	if err := overrides.check(graph, set); err != nil {
+	if w.head, err = p.head(c, pipeline, input); err != nil {
 		return err
 	}
-	input, err := p.input(c, graph.Pipeline())
-	if err != nil {
-		return err
-	}
-	head, err := p.head(c, graph.Pipeline(), input)
-	if err != nil {
-		return err
-	}
-	w := &work{lang: lang, graph: graph, file: c.Args().First(), head: head}
 	if w.tape, err = openTape(c); err != nil {
 		return err
 	}
-	w.opts = append(w.tape.options(), engine.WithSecrets(set.Secrets()...))
+	w.opts = append(w.opts, w.tape.options()...)
 	if c.Bool("dry-run") {
 		all := append(w.options(), engine.WithGrants(engine.Grants{All: true}), engine.WithApprovals(&answers{}))
-		return p.plan(c, graph, p.grants(c, w.file, graph.Pipeline()), engine.Check(graph, input, all...))
+		return p.plan(c, w.graph, p.grants(c, w.file, pipeline), engine.Check(w.graph, input, all...))
 	}
 	kept, err := p.journal(c)
 	if err != nil {
@@ -117,6 +107,24 @@ func (p *program) run(c *urfave.Context) error {
 		return err
 	}
 	return p.execute(c, w)
+}
+
+// named reads the pipeline that a command names, with the models that its flags do.
+func (p *program) named(c *urfave.Context) (*work, error) {
+	set, err := modelSet(c)
+	if err != nil {
+		return nil, err
+	}
+	overrides := modelsNamed(c.StringSlice("model"))
+	w := &work{
+		lang: nodes.Language(append(overrides.options(), nodes.WithAgents(set), nodes.WithCommands(&p.commands))...),
+		file: c.Args().First(),
+		opts: []engine.Option{engine.WithSecrets(set.Secrets()...)},
+	}
+	if w.graph, err = p.load(c, w.lang); err != nil {
+		return nil, err
+	}
+	return w, overrides.check(w.graph, set)
 }
 
 // load reads the file that a command names, and prints warnings.
