@@ -57,10 +57,14 @@ func (v *Visit) halted() *Error {
 
 // idle is a scope in which the visit does nothing but wait. It ends when nothing new begins, too.
 func (v *Visit) idle() (s Scope, end func()) {
-	drain := v.drain()
-	if drain == nil {
-		return v.scope, func() {}
+	if drain := v.drain(); drain != nil {
+		return v.until(drain)
 	}
+	return v.scope, func() {}
+}
+
+// until is a scope within the visit's that ends when nothing new begins.
+func (v *Visit) until(drain context.Context) (s Scope, end func()) {
 	s = v.run.rt.Scope(v.scope, noDeadline)
 	stop := context.AfterFunc(drain, func() { s.Stop(context.Cause(drain)) })
 	return s, func() { stop(); s.Stop(nil) }
