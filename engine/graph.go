@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"sync"
@@ -101,10 +102,11 @@ type vertex struct {
 	includes  []*spec.Pipeline
 	names     []string // what the expressions of a leaf read
 	steps     []string
-	written   func() []byte // of a leaf: all that its file says of it
-	slot      int           // of its result among those that expressions read, or none
-	slots     span          // of the nodes below it and its own
-	row       int           // of its result among those that the run's result lists, or none
+	says      [sha256.Size]byte // of a leaf: a digest of all that its file says of it, once somebody asked for it
+	asked     sync.Once
+	slot      int  // of its result among those that expressions read, or none
+	slots     span // of the nodes below it and its own
+	row       int  // of its result among those that the run's result lists, or none
 	rows      span
 }
 
@@ -201,7 +203,6 @@ func (g *Graph) vertex(u *unit, n *spec.Node) {
 			tools = vx.kind.Tools(n)
 		}
 		vx.names, vx.steps = readsOf(slices.Concat(places, tools), vx.body.Reads)
-		vx.written = sync.OnceValue(vx.write)
 		for _, o := range tools {
 			vx.includes = append(vx.includes, o.Pipelines()...)
 		}

@@ -10,16 +10,17 @@ import (
 
 // What a leaf did before, where a run begins again and the file or a part of its work is another.
 
-// write is all that the file says of a leaf: its own fields, with what they name in the header.
-func (vx *vertex) write() []byte {
-	b := append([]byte(vx.kind.Name+" "+vx.body.Uses+" "), vx.node.AppendWritten(nil)...)
-	sum := sha256.Sum256(b)
-	return sum[:]
+// written is a digest of all that the file says of a leaf: its own fields, with what they name in the header.
+func (vx *vertex) written() []byte {
+	vx.asked.Do(func() {
+		vx.says = sha256.Sum256(vx.node.AppendWritten([]byte(vx.kind.Name + " " + vx.body.Uses + " ")))
+	})
+	return vx.says[:]
 }
 
 // basis is what a leaf's work rests on: what its file says of it, what it receives, what its expressions read, and what
-// was said before it in the run, where it remembers. Secrets
-// are not among that, lest a digest of them be kept, nor is the run, of which another may go on with the work.
+// was said before it in the run, where it remembers. Secrets are not among that, lest a digest of them be kept, nor is
+// the run, of which another may go on with the work.
 func (v *Visit) basis() string {
 	b := spec.AppendJSON(slices.Clip(v.vx.written()), v.prev)
 	e := &env{v, v.prev, v.locals}
