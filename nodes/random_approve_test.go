@@ -105,7 +105,7 @@ func TestRandomApprovals(t *testing.T) {
 			}
 		}
 	})
-	if waited < 100 {
-		t.Errorf("only %d runs waited", waited)
+	if waited == 0 {
+		t.Error("no run waited")
 	}
 }
