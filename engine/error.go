@@ -59,11 +59,12 @@ type Error struct {
 	Elsewhere  bool          // of a model: another may answer the question all the same
 	RetryAfter time.Duration // how long the other side asked to wait before the next attempt
 
-	cause error
-	stack []byte
-	own   bool      // of a timeout: the node's own
-	ofRun bool      // of a timeout: the run's own
-	arose time.Time // zero for an echo of what stopped its node
+	cause    error
+	stack    []byte
+	own      bool      // of a timeout: the node's own
+	ofRun    bool      // of a timeout: the run's own
+	together bool      // of a fan-out: what its branches came to together made it fail
+	arose    time.Time // zero for an echo of what stopped its node
 
 	waits   []Approval // of a visit that is suspended: the questions on which it waits
 	drained bool       // it is suspended because nothing new begins

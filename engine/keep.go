@@ -25,6 +25,7 @@ func (v *Visit) record(o Outcome) (kept func() error) {
 	if f.Said = v.said; o.Err == nil && v.rare != nil {
 		e.Memory = v.rare.memory
 	}
+	f.Together = o.Err != nil && o.Err.together
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.Stopped = v.stoppedBelow()

@@ -37,7 +37,7 @@ func (pl *place) reopen() {
 			c.Started = noDeadline
 			pl.cursor = &c
 		}
-		if pl.failedBelow(failed.Error) || failed.Error.Kind != Expression { // of too many failures each is a cause
+		if failed.Together || pl.failedBelow(failed.Error) {
 			pl.reopenBelow()
 		}
 	} // else a leaf begins anew, with all its attempts

@@ -286,7 +286,11 @@ func (p *pool) hear(until *task) {
 // decide stops the rest. What fails the whole does so now, whatever stops it while the rest ends.
 func (p *pool) decide(err error) {
 	if !errors.Is(err, ErrEnough) {
-		err = p.v.failure(err)
+		failed := p.v.failure(err)
+		if failed.Node == "" { // it is not that of one of them
+			failed.together = true
+		}
+		err = failed
 	}
 	p.verdict = err
 	p.scope.Stop(err)

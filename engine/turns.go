@@ -60,10 +60,11 @@ type Memory struct {
 type Finished struct {
 	Number int `json:"number"` // in the order of finishing, from 1
 	Named
-	Caught bool             `json:"caught,omitempty"` // catch or on_error took the error
-	Basis  string           `json:"basis,omitempty"`  // of a leaf: what it is and what it was given, in a digest
-	Tally  Tally            `json:"tally"`
-	Names  map[string]Named `json:"names,omitempty"` // of nodes below, that expressions may read later
+	Caught   bool             `json:"caught,omitempty"`   // catch or on_error took the error
+	Together bool             `json:"together,omitempty"` // the error is of what ran below together: each failure there is a cause
+	Basis    string           `json:"basis,omitempty"`    // of a leaf: what it is and what it was given, in a digest
+	Tally    Tally            `json:"tally"`
+	Names    map[string]Named `json:"names,omitempty"` // of nodes below, that expressions may read later
 	// Stopped are the nodes below that the run's result lists and that were stopped: they have no finished turn.
 	Stopped map[string]Named `json:"stopped,omitempty"`
 	Said    []Said           `json:"said,omitempty"` // by agents in it and below, that they may recall later

@@ -26,15 +26,17 @@ func TestReopened(t *testing.T) {
 		"parallel":   {"max_concurrency: 1\nparallel: [{name: a, set: prev}, " + broken + ", {name: b, set: prev}]", "f b"},
 		"absorbed failures stay": {
 			"chain: [{name: a, fail: no, on_error: continue}, {name: p, parallel: [{name: b, fail: no}], on_error: continue}, " + broken + "]", "f"},
-		"too many failures": {"parallel: [{name: a, set: prev}, " + broken + ", {name: g, fail: broken, when: env.BROKEN == \"yes\"}]\non_error: continue\nmax_failures: 1\nmax_concurrency: 1", "f g"},
-		"merge":             {"parallel: [{name: a, fail: no}, {name: b, set: prev}]\non_error: continue\nmerge: 'env.BROKEN == \"yes\" ? int(\"x\") : len(results)'", ""},
-		"for_each":          {"for_each: [1, 2, 3]\nmax_concurrency: 1\ndo: {chain: [{name: a, set: item}, {name: f, when: item == 2, chain: [{name: g, fail: broken, when: env.BROKEN == \"yes\"}]}]}", "f g a f"},
-		"catch":             {"name: c\nchain: [{name: a, fail: no}]\ncatch: {chain: [{name: b, set: prev}, " + broken + "]}", "f"},
-		"finally":           {"name: c\nset: prev\nfinally: " + broken, "f"},
-		"what ran finally":  {"chain: [{name: a, set: prev}, " + broken + "]\nfinally: {name: z, route: status, cases: {failed: {name: y, set: 1}}, default: {name: x, set: 2}}", "f z x"},
-		"a file":            {"flow: ./stops.yaml", "f z x"},
-		"route":             {"route: '\"x\"'\ncases: {x: {chain: [{name: a, set: prev}, " + broken + "]}}", "f"},
-		"graph":             {"graph: {a: {set: prev, next: f}, f: {fail: broken, when: env.BROKEN == \"yes\", next: b}, b: {set: prev}}\nstart: a", "f b"},
+		"too many failures":                {"parallel: [{name: a, set: prev}, " + broken + ", {name: g, fail: broken, when: env.BROKEN == \"yes\"}]\non_error: continue\nmax_failures: 1\nmax_concurrency: 1", "f g"},
+		"too many failures of expressions": {"parallel: [{name: a, set: prev}, {name: f, set: 'env.BROKEN == \"yes\" ? int(\"x\") : 1'}]\non_error: continue\nmax_failures: 0\nmax_concurrency: 1", "f"},
+		"too few successes of expressions": {"parallel: [{name: a, set: prev}, {name: f, set: 'env.BROKEN == \"yes\" ? int(\"x\") : 1'}]\nwait_for: 2\nmax_concurrency: 1", "f"},
+		"merge":                            {"parallel: [{name: a, fail: no}, {name: b, set: prev}]\non_error: continue\nmerge: 'env.BROKEN == \"yes\" ? int(\"x\") : len(results)'", ""},
+		"for_each":                         {"for_each: [1, 2, 3]\nmax_concurrency: 1\ndo: {chain: [{name: a, set: item}, {name: f, when: item == 2, chain: [{name: g, fail: broken, when: env.BROKEN == \"yes\"}]}]}", "f g a f"},
+		"catch":                            {"name: c\nchain: [{name: a, fail: no}]\ncatch: {chain: [{name: b, set: prev}, " + broken + "]}", "f"},
+		"finally":                          {"name: c\nset: prev\nfinally: " + broken, "f"},
+		"what ran finally":                 {"chain: [{name: a, set: prev}, " + broken + "]\nfinally: {name: z, route: status, cases: {failed: {name: y, set: 1}}, default: {name: x, set: 2}}", "f z x"},
+		"a file":                           {"flow: ./stops.yaml", "f z x"},
+		"route":                            {"route: '\"x\"'\ncases: {x: {chain: [{name: a, set: prev}, " + broken + "]}}", "f"},
+		"graph":                            {"graph: {a: {set: prev, next: f}, f: {fail: broken, when: env.BROKEN == \"yes\", next: b}, b: {set: prev}}\nstart: a", "f b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -229,6 +231,7 @@ func TestTimeAnew(t *testing.T) {
 		more []engine.Option
 	}{
 		"a fan-out":        {"timeout: 30m\nparallel: [{name: a, set: 1}, {name: b, wait: 20m}, {name: c, wait: 40m, when: env.BROKEN == \"yes\"}]", nil},
+		"absorbed":         {"timeout: 30m\nparallel: [{name: a, fail: no}, {name: b, wait: 20m}, {name: c, wait: 40m, when: env.BROKEN == \"yes\"}]\non_error: continue", nil},
 		"a file":           {"timeout: 30m\nparallel: [{flow: ./takes.yaml}]", nil},
 		"its own limit":    {"parallel: [{flow: ./hasty.yaml}]", nil},
 		"a limit is given": {"parallel: [{name: a, set: 1}, {name: b, wait: 20m}, {chain: [{wait: 21m}, {fail: broken, when: env.BROKEN == \"yes\"}]}]", []engine.Option{engine.WithTimeout(time.Hour)}},
