@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"go.uber.org/goleak"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/journal"
+	"github.com/flowrun/flowrun/leaktest"
 )
 
 // children are what a process does that a test started, by name; the first argument is the journal's path.
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // process is another process.
