@@ -14,3 +14,9 @@ func Things() []string { return things(migrations) }
 
 // InWords says what an error means, for people.
 func InWords(err error) error { return inWords(err) }
+
+// RemoveFound goes on with the removal of a run that was found.
+func (j *Journal) RemoveFound(id string) error {
+	_, err := j.remove([]string{id}, false)
+	return err
+}

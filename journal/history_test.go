@@ -230,6 +230,22 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// Two remove a run at the same time, and the next one gets its key: that is not removed with it.
+func TestRemovedMeanwhile(t *testing.T) {
+	j := opened(t, filepath.Join(t.TempDir(), "flowrun.db"))
+	begun(t, j, "r1").Close()
+	if err := j.Remove("r1"); err != nil {
+		t.Fatal(err)
+	}
+	kept(t, begun(t, j, "r2"), finished("/a", 1, 1))
+	if err := j.RemoveFound("r1"); err != nil {
+		t.Error(err)
+	}
+	if turns, err := j.Turns("r2"); err != nil || len(turns) != 1 {
+		t.Errorf("another run went with it: %v, %v", turns, err)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	j := opened(t, filepath.Join(t.TempDir(), "flowrun.db"))
 	n := 0

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"slices"
@@ -9,18 +10,15 @@ import (
 // Remove removes runs with all that is kept of them, what their agents remember too. None is removed where one is unknown
 // or goes on: the error is an [*UnknownError] or a [*LiveError].
 func (j *Journal) Remove(ids ...string) error {
-	var all []Summary
 	for _, id := range ids {
-		s, err := j.find(id)
-		if err != nil {
+		if _, err := j.find(id); err != nil {
 			return err
 		}
 		if j.folder.owned(id) {
 			return &LiveError{id, j.folder.owner(id)}
 		}
-		all = append(all, *s)
 	}
-	_, err := j.remove(all, false)
+	_, err := j.remove(ids, false)
 	return err
 }
 
@@ -31,33 +29,38 @@ func (j *Journal) Prune(f Filter) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(s Summary) bool { return s.Status == Running || s.Status == Waiting && f.Status != Waiting })
-	ids, err := j.remove(all, true)
-	if err != nil {
-		return ids, err
+	var ids []string
+	for _, s := range all {
+		if s.Status != Running && (s.Status != Waiting || f.Status == Waiting) {
+			ids = append(ids, s.ID)
+		}
 	}
-	return ids, j.sweep()
+	removed, err := j.remove(ids, true)
+	if err != nil {
+		return removed, err
+	}
+	return removed, j.sweep()
 }
 
 // atOnce is how many runs go in one transaction.
 const atOnce = 100
 
 // remove removes runs and tells which. One that somebody took meanwhile is an error, or passed over.
-func (j *Journal) remove(all []Summary, pass bool) (ids []string, err error) {
-	for some := range slices.Chunk(all, atOnce) {
-		removed, err := j.removeSome(some, pass)
-		ids = append(ids, removed...)
+func (j *Journal) remove(ids []string, pass bool) (removed []string, err error) {
+	for some := range slices.Chunk(ids, atOnce) {
+		these, err := j.removeSome(some, pass)
+		removed = append(removed, these...)
 		if err != nil {
-			return ids, err
+			return removed, err
 		}
 	}
-	return ids, nil
+	return removed, nil
 }
 
-func (j *Journal) removeSome(some []Summary, pass bool) (ids []string, err error) {
+func (j *Journal) removeSome(some []string, pass bool) (ids []string, err error) {
 	var hashes []string
-	for _, s := range some {
-		owned, err := j.folder.own(s.ID)
+	for _, id := range some {
+		owned, err := j.folder.own(id)
 		if live := (*LiveError)(nil); errors.As(err, &live) {
 			if pass {
 				continue
@@ -68,14 +71,11 @@ func (j *Journal) removeSome(some []Summary, pass bool) (ids []string, err error
 			return nil, j.w.wrong(err)
 		}
 		defer owned.release()
-		ids = append(ids, s.ID)
+		ids = append(ids, id)
 	}
 	kept := j.w.put(0, func(t *tx) error {
-		for _, s := range some {
-			if !slices.Contains(ids, s.ID) {
-				continue
-			}
-			of, err := t.remove(s.key)
+		for _, id := range ids {
+			of, err := t.remove(id)
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,14 @@ func (j *Journal) removeSome(some []Summary, pass bool) (ids []string, err error
 }
 
 // remove removes the rows of a run, and gives the large outputs to which it referred.
-func (t *tx) remove(key int64) (hashes []string, err error) {
+func (t *tx) remove(id string) (hashes []string, err error) {
+	var key int64 // as it is now: the key of a run that another process removed may be that of a new one
+	if err := t.row("SELECT key FROM runs WHERE id = ?", []any{id}, &key); err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return nil, err
+	}
 	if hashes, err = t.texts("SELECT hash FROM outputs WHERE run = ?", key); err != nil {
 		return nil, err
 	}
