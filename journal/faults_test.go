@@ -257,6 +257,30 @@ func runOver(t *testing.T, j *journal.Journal, n int64) (complete bool, err erro
 	return result.Status == engine.Completed, r.Err()
 }
 
+// A run that could not be read is not taken for one that there is not.
+func TestReadThatFails(t *testing.T) {
+	f := faults()
+	defer f.arm(0, false)
+	j, err := journal.OpenWith(filepath.Join(t.TempDir(), "flowrun.db"), "faulty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	begun(t, j, "r").Close()
+	for range 2 { // the first opens a connection
+		f.arm(0, false)
+		if _, err := j.Get("r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range f.count.Load() {
+		f.arm(n+1, false)
+		if _, err := j.Get("r"); !errors.As(err, new(*journal.ReadError)) || !errors.Is(err, syscall.EIO) {
+			t.Errorf("operation %d: %v", n+1, err)
+		}
+	}
+}
+
 // A write that nobody waits for has failed: what is running ends, and nothing more is asked.
 func TestNothingGoesOutAfterAFailure(t *testing.T) {
 	f := faults()

@@ -177,28 +177,30 @@ func (j *Journal) summary(rows scans) (s Summary, damage string) {
 
 // Get gives a run. The error is an [*UnknownError]; where it is damaged the record comes with a [*DamagedError].
 func (j *Journal) Get(id string) (*Record, error) {
-	row := j.db.QueryRow("SELECT "+recordColumns+" FROM runs WHERE id = ?", id)
-	rec := j.record(row)
-	if rec.key == 0 {
-		if err := row.Err(); err != nil {
-			return nil, j.unread(err)
-		}
+	var err error
+	rec := j.record(scanner(func(into ...any) error {
+		err = j.db.QueryRow("SELECT "+recordColumns+" FROM runs WHERE id = ?", id).Scan(into...)
+		return err
+	}))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return nil, &UnknownError{id}
-	}
-	if rec.Damage != "" {
+	case err != nil && rec.key == 0:
+		return nil, j.unread(err)
+	case rec.Damage != "":
 		return rec, &DamagedError{id, errors.New(rec.Damage)}
 	}
 	return rec, nil
 }
 
-// record reads a row of recordColumns; its key is 0 where there was none.
+// record reads a row of recordColumns.
 func (j *Journal) record(row scans) *Record {
 	rec := &Record{}
 	var head, headLarge, result, resultLarge string
 	rec.Summary, rec.Damage = j.summary(scanner(func(into ...any) error {
 		return row.Scan(append(into, &head, &headLarge, &result, &resultLarge)...)
 	}))
-	if rec.key != 0 && rec.Damage == "" {
+	if rec.Damage == "" {
 		if err := rec.decode(j.folder, head, headLarge, result, resultLarge); err != nil {
 			rec.Damage = err.Error()
 			j.damaged(rec.key, err)
