@@ -32,8 +32,8 @@ is a date such as 2026-01-31, with 15:04 or 15:04:05 behind T, or so long ago: 9
 
 // runsActions are what can be done with runs, and the flags that go with each beside --journal and --output.
 var runsActions = map[string][]string{
-	"ls": {"pipeline", "status", "user", "session", "since", "until", "limit"}, "show": nil, "events": nil, "logs": {"no-color"}, "diff": nil,
-	"rm": nil, "prune": {"before", "pipeline", "status", "user", "session", "since", "until"}, "export": nil,
+	"ls": {"pipeline", "status", "user-id", "session-id", "since", "until", "limit"}, "show": nil, "events": nil, "logs": {"no-color"}, "diff": nil,
+	"rm": nil, "prune": {"before", "pipeline", "status", "user-id", "session-id", "since", "until"}, "export": nil,
 }
 
 var statuses = []string{"running", "completed", "failed", "cancelled", "waiting", "interrupted", "damaged"}
@@ -44,11 +44,11 @@ func (p *program) runsCommand() *urfave.Command {
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "pipeline", Usage: "ls and prune: only runs of the pipeline of this `NAME`"},
 			&urfave.StringFlag{Name: "status", Usage: "ls and prune: only runs whose `STATUS` is " + oneOf(statuses)},
-			&urfave.StringFlag{Name: "user", Usage: "ls and prune: only runs for the user of this `ID`"},
-			&urfave.StringFlag{Name: "session", Usage: "ls and prune: only runs of the session of this `ID`"},
+			&urfave.StringFlag{Name: "user-id", Aliases: []string{"user"}, Usage: "ls and prune: only runs for the user of this `ID`"},
+			&urfave.StringFlag{Name: "session-id", Aliases: []string{"session"}, Usage: "ls and prune: only runs of the session of this `ID`"},
 			&urfave.StringFlag{Name: "since", Usage: "ls and prune: only runs that began at a `TIME` or later"},
 			&urfave.StringFlag{Name: "until", Usage: "ls and prune: only runs that began before a `TIME`"},
-			&urfave.IntFlag{Name: "limit", Usage: "ls: at most `N`, the newest; 0 is all (default 50, with --output json all)"},
+			&urfave.IntFlag{Name: "limit", Base: 10, Usage: "ls: at most `N`, the newest; 0 is all (default 50, with --output json all)"},
 			&urfave.StringFlag{Name: "before", Usage: "prune: the same as --until"},
 			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text or json"},
 			&urfave.BoolFlag{Name: "no-color", Usage: "logs: no colours, as with NO_COLOR in the environment"},
@@ -67,11 +67,13 @@ func runsFlags(c *urfave.Context) error {
 	if !ok {
 		return usage("runs is for %s, not %q%s", oneOf(actions), action, spec.DidYouMean(action, actions))
 	}
-	for _, flag := range c.LocalFlagNames() {
-		if !slices.Contains(goes, flag) && !slices.Contains([]string{"output", "o", "journal"}, flag) {
+	for _, f := range c.Command.Flags {
+		flag := f.Names()[0]
+		switch {
+		case !c.IsSet(flag) || flag == "journal":
+		case !slices.Contains(goes, flag) && flag != "output":
 			return usage("runs %s takes no --%s", action, flag)
-		}
-		if flag != "journal" && c.String(flag) == "" { // lest it means all
+		case c.String(flag) == "": // lest it means all
 			return usage("--%s needs a value", flag)
 		}
 	}

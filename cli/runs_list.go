@@ -65,7 +65,7 @@ func summaryOf(s journal.Summary) summary {
 // filter is what the flags say about which runs.
 func (r *runs) filter() (f journal.Filter, err error) {
 	c := r.c
-	f = journal.Filter{Workflow: c.String("pipeline"), Status: journal.Status(c.String("status")), UserID: c.String("user"), SessionID: c.String("session")}
+	f = journal.Filter{Workflow: c.String("pipeline"), Status: journal.Status(c.String("status")), UserID: c.String("user-id"), SessionID: c.String("session-id")}
 	if f.Since, err = moment(c, "since"); err != nil {
 		return f, err
 	}
