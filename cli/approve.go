@@ -46,7 +46,7 @@ func (p *program) approveCommand() *urfave.Command {
 			if !c.IsSet("by") {
 				a.by = whoami()
 			}
-			return p.goOn(c, &again{approval: a})
+			return p.goOn(&again{c: c, approval: a})
 		},
 	}
 }
@@ -57,11 +57,11 @@ const maxName = 200 // bytes of who decided
 type approval struct{ node, value, by string }
 
 // question finds what the answer is for.
-func (a *approval) question(rec *journal.Record) (engine.Approval, error) {
+func (a *approval) question(c *urfave.Context, rec *journal.Record) (engine.Approval, error) {
 	var asked []engine.Approval
 	var turns, nodes []string
 	if rec.Result == nil {
-		return engine.Approval{}, usage("what run %s waits for is not known: flowrun resume %s", rec.ID, rec.ID)
+		return engine.Approval{}, usage("what run %s waits for is not known: %s", rec.ID, next(c, "resume", rec.ID))
 	}
 	for _, q := range rec.Result.Waiting {
 		nodes = append(nodes, q.Node)
@@ -80,14 +80,14 @@ func (a *approval) question(rec *journal.Record) (engine.Approval, error) {
 	case !slices.Contains(asked[0].Options, a.value):
 		return engine.Approval{}, usage("%s takes %s, not %q%s", a.node, oneOf(asked[0].Options), a.value, spec.DidYouMean(a.value, asked[0].Options))
 	case late(asked[0]):
-		return engine.Approval{}, usage("the time to answer %s ended at %s: flowrun resume %s goes on without", a.node, asked[0].Deadline.Local().Format(time.DateTime), rec.ID)
+		return engine.Approval{}, usage("the time to answer %s ended at %s: %s goes on without", a.node, asked[0].Deadline.Local().Format(time.DateTime), next(c, "resume", rec.ID))
 	}
 	return asked[0], nil
 }
 
 // decide keeps the answer.
-func (a *approval) decide(j *journal.Journal, rec *journal.Record, known map[string]journal.Decision) error {
-	q, err := a.question(rec)
+func (a *approval) decide(c *urfave.Context, j *journal.Journal, rec *journal.Record, known map[string]journal.Decision) error {
+	q, err := a.question(c, rec)
 	if err != nil {
 		return err
 	}

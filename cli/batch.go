@@ -305,6 +305,9 @@ func (b *batch) begin(c *urfave.Context) error {
 	b.admit, b.halt = context.WithCancelCause(drain)
 	defer b.halt(nil)
 	b.opts = append(b.opts, engine.WithDrain(drain))
+	if b.journal != nil && !b.quiet {
+		b.onward.Store("flowrun: the same command goes on with the rest")
+	}
 	if b.live == nil && !b.quiet {
 		defer b.report.lines(b.Err)()
 	}
@@ -498,7 +501,7 @@ func (b *batch) end(c *urfave.Context, err error) error {
 	case t.Failed > 0:
 		return say(exitFailed, "%d of %s failed%s", t.Failed, count(t.done()+t.Waiting, "line"), b.failed.where())
 	case t.Waiting > 0:
-		return say(exitWaiting, "%s for an answer: flowrun runs ls --status waiting%s tells which, and then the same command goes on", waits(t.Waiting), journalNamed(c))
+		return say(exitWaiting, "%s for an answer: %s tells which, and then the same command goes on", waits(t.Waiting), next(c, "runs ls --status waiting"))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	urfave "github.com/urfave/cli/v2"
@@ -60,6 +61,7 @@ type program struct {
 	commands nodes.Commands // that its run has begun
 	desk     *desk          // at which people are asked; nil: nobody is there
 	live     *live          // what standard error shows of the run; nil where that is no tree
+	onward   atomic.Value   // of a string: how what is running goes on once it was ended at once, for people
 	source   string         // of the pipeline that came from standard input
 }
 

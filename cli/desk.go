@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/clipperhouse/displaywidth"
+	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"github.com/flowrun/flowrun/engine"
@@ -66,8 +67,8 @@ func (p *program) attend() {
 	}
 }
 
-// waits tells what a run waits for, and how to answer each question; the flags go with each answer.
-func (p *program) waits(r *engine.Result, flags string) {
+// waits tells what a run waits for, and how to answer each question.
+func (p *program) waits(c *urfave.Context, r *engine.Result) {
 	named := map[string]int{}
 	for _, q := range r.Waiting {
 		named[q.Node]++
@@ -84,7 +85,7 @@ func (p *program) waits(r *engine.Result, flags string) {
 			b.WriteString(l + "\n")
 		}
 		for _, o := range q.Options {
-			fmt.Fprintf(&b, "answer: flowrun approve %s %s %s%s\n", r.RunID, shellWord(node), shellWord(o), flags)
+			fmt.Fprintf(&b, "answer: %s\n", next(c, "approve", r.RunID, node, o))
 		}
 	}
 	fmt.Fprint(p.Err, b.String())

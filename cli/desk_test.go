@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/flowrun/flowrun/engine"
 )
@@ -120,11 +122,13 @@ func TestWaits(t *testing.T) {
 	t.Parallel()
 	var report bytes.Buffer
 	p := &program{Streams: Streams{Err: &report}}
-	p.waits(&engine.Result{RunID: "r1", Waiting: []engine.Approval{
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.String("journal", "j", "")
+	p.waits(urfave.NewContext(nil, flags, nil), &engine.Result{RunID: "r1", Waiting: []engine.Approval{
 		{Turn: "/a", Node: "a", Message: "Go\x1b?\nNow?", Options: yesOrNo},
 		{Turn: "/l[0]/b", Node: "b", Message: "0", Options: []string{"it's so", "reject"}},
 		{Turn: "/l[1]/b", Node: "b", Message: "1", Options: []string{"$x", "reject"}},
-	}}, " --journal j")
+	}})
 	want := `flowrun: the run waits for 3 approvals:
 a asks:
   Go\u001b?

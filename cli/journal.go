@@ -103,9 +103,6 @@ func (w *work) begin(j *journal.Journal) (err error) {
 	}
 	w.memory = &memory{j, w.head}
 	w.run, err = j.Begin(w.head)
-	if exists := (*journal.ExistsError)(nil); errors.As(err, &exists) {
-		return usage("%v: flowrun runs show %s", exists, w.head.ID)
-	}
 	return err
 }
 
@@ -136,19 +133,19 @@ func (w *work) resumable(c *urfave.Context, err error) error {
 	if failed := (*engine.Error)(nil); errors.As(err, &failed) && failed.Kind == engine.Rejected {
 		how = "retry" // which asks again
 	}
-	return &resumable{err, "flowrun " + how + " " + w.head.ID + journalNamed(c)}
+	return &resumable{err, next(c, how, w.head.ID)}
 }
 
-// journalNamed is the flag for commands to come, where it is needed.
-func journalNamed(c *urfave.Context) string {
-	path := c.String("journal")
-	switch {
-	case path == "":
-		return ""
-	case strings.ContainsAny(path, " \t\n'\"\\$`"):
-		return fmt.Sprintf(" --journal %q", path)
+// next is a command to give next, over the same journal.
+func next(c *urfave.Context, name string, words ...string) string {
+	command := "flowrun " + name
+	for _, w := range words {
+		command += " " + shellWord(w)
 	}
-	return " --journal " + path
+	if path := c.String("journal"); path != "" {
+		command += " --journal " + shellWord(path)
+	}
+	return command
 }
 
 // lastRun stands for the latest run.
@@ -197,9 +194,11 @@ func find(j *journal.Journal, word string) (string, error) {
 // tellHow prints how what was printed as an error can go on.
 func tellHow(w io.Writer, err error) {
 	if r := (*resumable)(nil); errors.As(err, &r) {
-		fmt.Fprintf(w, "flowrun: to go on: %s\n", spec.Escape(r.command))
+		fmt.Fprintln(w, toGoOn(r.command))
 	}
 }
+
+func toGoOn(command string) string { return "flowrun: to go on: " + command }
 
 // runIDs are the ids of the latest runs, for completion.
 func runIDs() []string {

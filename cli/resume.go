@@ -46,7 +46,7 @@ func (p *program) resumeCommand() *urfave.Command {
 		Name: "resume", Usage: "go on with a run that was cut, stopped, or failed", ArgsUsage: "[RUN]", Description: resumeDescription,
 		Flags: append(flags, workFlags()...), Before: runNamed,
 		Action: func(c *urfave.Context) error {
-			return p.goOn(c, &again{force: c.Bool("force"), from: c.String("from")})
+			return p.goOn(&again{c: c, force: c.Bool("force"), from: c.String("from")})
 		},
 	}
 }
@@ -65,7 +65,7 @@ func (p *program) retryCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "retry", Usage: "run again what failed in a run", ArgsUsage: "[RUN]", Description: retryDescription,
 		Flags: append(flags, workFlags()...), Before: runNamed,
-		Action: func(c *urfave.Context) error { return p.goOn(c, &again{force: c.Bool("force"), retry: true}) },
+		Action: func(c *urfave.Context) error { return p.goOn(&again{c: c, force: c.Bool("force"), retry: true}) },
 	}
 }
 
@@ -85,6 +85,7 @@ func runNamed(c *urfave.Context) error {
 
 // again is how a run goes on.
 type again struct {
+	c        *urfave.Context
 	force    bool
 	retry    bool
 	from     string    // the node from which a new run is to go on
@@ -92,39 +93,19 @@ type again struct {
 }
 
 // goOn goes on with a run.
-func (p *program) goOn(c *urfave.Context, how *again) error {
+func (p *program) goOn(how *again) error {
+	c := how.c
 	j, err := p.history(c)
 	if err != nil {
 		return err
 	}
 	defer j.Close()
-	word := lastRun
-	if !c.Bool("last") {
-		word = c.Args().First()
-	}
-	id, err := find(j, word)
+	w, rec, err := how.take(j)
 	if err != nil {
 		return err
 	}
-	rec, err := j.Get(id)
-	if err != nil {
-		return journalError(err)
-	}
-	if err := how.fits(rec, how.from != "" && rec.Status == journal.Running); err != nil {
-		return err
-	}
-	w := &work{head: rec.Head, memory: &memory{j, rec.Head}}
-	if how.from == "" { // and this refuses one that is running, when it is known where
-		if w.run, err = j.Take(id); err != nil {
-			return journalError(err)
-		}
+	if w.run != nil {
 		defer w.run.Close()
-		if rec, err = j.Get(id); err != nil { // it may have gone on meanwhile
-			return journalError(err)
-		}
-		if err := how.fits(rec, false); err != nil {
-			return err
-		}
 	}
 	same, err := p.reload(c, w, how)
 	if err != nil {
@@ -137,9 +118,9 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 		return err
 	}
 	p.answered(c, w, true)
-	if how.from == "" {
-		if w.answers.known, err = j.Decisions(id); err != nil {
-			return journalError(err)
+	if w.run != nil {
+		if w.answers.known, err = j.Decisions(rec.ID); err != nil {
+			return journalError(c, err)
 		}
 	}
 	if err := p.permitted(c, w); err != nil {
@@ -147,7 +128,7 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	}
 	w.start = func() error {
 		if err := how.prepare(j, w, rec, same); err != nil || !c.IsSet("timeout") {
-			return err
+			return journalError(c, err)
 		}
 		if at := w.run.Find("/").Cursor; at != nil && !at.Started.IsZero() { // it counts from then: what is given, from now on
 			w.head.Timeout += time.Since(at.Started)
@@ -157,12 +138,48 @@ func (p *program) goOn(c *urfave.Context, how *again) error {
 	return p.execute(c, w)
 }
 
+// take finds the run, and takes it for this process unless a new one is to go on from it.
+func (a *again) take(j *journal.Journal) (*work, *journal.Record, error) {
+	word := lastRun
+	if !a.c.Bool("last") {
+		word = a.c.Args().First()
+	}
+	id, err := find(j, word)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, err := j.Get(id)
+	if err != nil {
+		return nil, nil, journalError(a.c, err)
+	}
+	if err := a.fits(rec, a.from != "" && rec.Status == journal.Running); err != nil {
+		return nil, nil, err
+	}
+	w := &work{head: rec.Head, memory: &memory{j, rec.Head}}
+	if a.from != "" {
+		return w, rec, nil
+	}
+	if w.run, err = j.Take(id); err != nil { // and this refuses one that is running, when it is known where
+		return nil, nil, journalError(a.c, err)
+	}
+	if rec, err = j.Get(id); err != nil { // it may have gone on meanwhile
+		err = journalError(a.c, err)
+	} else {
+		err = a.fits(rec, false)
+	}
+	if err != nil {
+		w.run.Close()
+		return nil, nil, err
+	}
+	return w, rec, nil
+}
+
 // fits says why a run does not go on so, if that is so.
 func (a *again) fits(rec *journal.Record, running bool) error {
 	id := rec.ID
 	switch {
 	case rec.Status == journal.Damaged:
-		return journalError(&journal.DamagedError{ID: id, Err: errors.New(rec.Damage)})
+		return journalError(a.c, &journal.DamagedError{ID: id, Err: errors.New(rec.Damage)})
 	case running:
 		return usage("%v", &journal.LiveError{ID: id, Owner: rec.Owner})
 	case a.from != "":
@@ -170,16 +187,16 @@ func (a *again) fits(rec *journal.Record, running bool) error {
 	case a.approval != nil && rec.Status != journal.Waiting:
 		return usage("run %s does not wait for an approval: it is %s", id, rec.Status)
 	case a.approval != nil:
-		_, err := a.approval.question(rec)
+		_, err := a.approval.question(a.c, rec)
 		return err
 	case rec.Status == journal.Waiting && !overdue(rec):
-		return usage("run %s waits for an approval: flowrun approve %s %s VALUE", id, id, waitsFor(rec))
+		return usage("run %s waits for an approval: %s", id, next(a.c, "approve", id, waitsFor(rec), "VALUE"))
 	case rec.Status != journal.Completed:
 		return nil
 	case !a.retry:
-		return usage("run %s has completed: flowrun runs show %s", id, id)
+		return usage("run %s has completed: %s", id, next(a.c, "runs show", id))
 	case rec.Failures == 0:
-		return usage("run %s has completed, and nothing in it failed: flowrun runs show %s", id, id)
+		return usage("run %s has completed, and nothing in it failed: %s", id, next(a.c, "runs show", id))
 	}
 	return nil
 }
@@ -263,7 +280,7 @@ func nearby(path string) string {
 // prepare makes the run ready to go on, or a new one that goes on from it.
 func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same bool) error {
 	if a.approval != nil {
-		if err := a.approval.decide(j, rec, w.answers.known); err != nil {
+		if err := a.approval.decide(a.c, j, rec, w.answers.known); err != nil {
 			return err
 		}
 	}
@@ -273,7 +290,7 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 	case a.retry || !same:
 		ends, err := w.run.Reuse()
 		if err != nil {
-			return journalError(err)
+			return err
 		}
 		if a.retry {
 			if err := w.askAnew(ends); err != nil {
@@ -293,12 +310,12 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 			w.reuse, err = before(j, w.head.Origin, node)
 		}
 		if unknown := (*journal.UnknownError)(nil); err != nil && !errors.As(err, &unknown) {
-			return journalError(err)
+			return err
 		}
 	case w.run.Restarted():
 		ends, err := w.run.Reuse()
 		if err != nil {
-			return journalError(err)
+			return err
 		}
 		w.reuse = newReuse(ends, false)
 	}
@@ -332,7 +349,7 @@ func (a *again) fork(j *journal.Journal, w *work, rec *journal.Record) error {
 		return err
 	}
 	if w.reuse, err = before(j, rec.ID, node); err != nil {
-		return journalError(err)
+		return err
 	}
 	w.reuse.tells = true
 	w.head.Origin, w.head.From, w.head.ID, w.head.Batch, w.head.Line = rec.ID, a.from, "", "", 0

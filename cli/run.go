@@ -100,7 +100,7 @@ func (p *program) run(c *urfave.Context) error {
 	}
 	if kept != nil {
 		defer kept.Close()
-		w.start = func() error { return w.begin(kept) }
+		w.start = func() error { return journalError(c, w.begin(kept)) }
 	}
 	p.answered(c, w, kept != nil)
 	if err := p.permitted(c, w); err != nil {

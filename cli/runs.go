@@ -125,17 +125,21 @@ func (p *program) runs(c *urfave.Context) error {
 	case "export":
 		err = r.export(ids[0])
 	}
-	return journalError(err)
+	return journalError(c, err)
 }
 
 // journalError is an error of the journal as one of the call: nothing ran.
-func journalError(err error) error {
+func journalError(c *urfave.Context, err error) error {
 	var damaged *journal.DamagedError
+	var exists *journal.ExistsError
 	var unknown *journal.UnknownError
 	var live *journal.LiveError
 	var unread *journal.ReadError
 	if errors.As(err, &damaged) {
-		return usage("%v (flowrun runs rm %s removes it)", err, shellWord(damaged.ID))
+		return usage("%v (%s removes it)", err, next(c, "runs rm", damaged.ID))
+	}
+	if errors.As(err, &exists) {
+		return usage("%v: %s", err, next(c, "runs show", exists.ID))
 	}
 	if errors.As(err, &unknown) || errors.As(err, &live) || errors.As(err, &unread) {
 		return usage("%v", err)

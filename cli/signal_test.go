@@ -143,14 +143,16 @@ finally: {name: last, set: status}
 // TestSecondSignal ends a run at once that would take long to stop.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	p := flowrun(t, "wait: 1h\nfinally: {wait: 1h}\n")
+	j := filepath.Join(t.TempDir(), "j.db")
+	p := flowrun(t, "wait: 1h\nfinally: {wait: 1h}\n", "--run-id", "r", "--journal", j)
 	p.start()
 	p.report.await(t, "start")
 	p.signal(os.Interrupt)
 	p.report.await(t, "once more to end at once")
 	p.signal(os.Interrupt)
-	if code := p.exit(); code != 130 {
-		t.Errorf("exit code %d, want 130:\n%s", code, p.report.String())
+	onward := "\nflowrun: to go on: flowrun resume r --journal " + j + "\n"
+	if code := p.exit(); code != 130 || !strings.HasSuffix(p.report.String(), onward) {
+		t.Errorf("exit code %d, want 130 and %q:\n%s", code, onward, p.report.String())
 	}
 }
 

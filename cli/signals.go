@@ -54,6 +54,9 @@ func (p *program) interruptible(grace time.Duration) (ctx, drain context.Context
 				if n > 0 {
 					p.live.close()
 					p.commands.Kill()
+					if how, ok := p.onward.Load().(string); ok {
+						fmt.Fprintln(report, how)
+					}
 					os.Exit(by.code())
 				}
 				left := ""

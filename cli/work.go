@@ -124,6 +124,9 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	if w.run != nil {
 		defer w.run.Close()
 		opts = append(opts, w.kept()...)
+		if !c.Bool("quiet") {
+			p.onward.Store(toGoOn(next(c, "resume", w.head.ID)))
+		}
 	}
 	if w.reuse != nil {
 		opts = append(opts, engine.WithReuse(w.reuse.find))
@@ -171,7 +174,7 @@ func (p *program) tell(c *urfave.Context, w *work, result *engine.Result, runErr
 		return w.resumable(c, ended)
 	}
 	if result.Status == engine.Waiting {
-		p.waits(result, journalNamed(c))
+		p.waits(c, result)
 	}
 	shown := p.show(c, result, answer)
 	if !c.Bool("quiet") {
