@@ -123,10 +123,13 @@ func locate(path string) (string, error) {
 		return wrong(false, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 { // it holds what runs were told and answered
-		for _, name := range []string{real, real + "-wal", real + "-shm"} {
-			if err := os.Chmod(name, 0o600); err != nil && name == real {
-				return wrong(false, err)
-			}
+		if err := os.Chmod(real, 0o600); err != nil {
+			return wrong(false, err)
+		}
+	}
+	for _, beside := range []string{real + "-wal", real + "-shm"} { // which SQLite makes with the mode that the file has just then
+		if info, err := os.Lstat(beside); err == nil && info.Mode().IsRegular() && info.Mode().Perm() != 0o600 {
+			_ = os.Chmod(beside, 0o600) // else SQLite says what it cannot do
 		}
 	}
 	return real, nil

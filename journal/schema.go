@@ -132,13 +132,15 @@ func (j *Journal) ready(conn *sql.Conn) error {
 	if err := checkSchema(conn, at); err != nil {
 		return err
 	}
-	return checkWritable(conn)
+	return checkWritable(conn, at)
 }
 
-// checkWritable refuses a file that can only be read, before anything runs.
-func checkWritable(conn *sql.Conn) error {
-	for _, s := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
+// checkWritable refuses a file that can only be read, before anything runs. It writes, and takes that back: where the
+// file is read only, a transaction that was to write begins all the same.
+func checkWritable(conn *sql.Conn, at int) error {
+	for _, s := range []string{"BEGIN IMMEDIATE", fmt.Sprintf("PRAGMA user_version = %d", at), "ROLLBACK"} {
 		if _, err := conn.ExecContext(context.Background(), s); err != nil {
+			_, _ = conn.ExecContext(context.Background(), "ROLLBACK")
 			return err
 		}
 	}
