@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -110,7 +109,6 @@ func Providers() []Provider {
 type Set struct {
 	lookup func(name string) (string, bool)
 	client *http.Client
-	total  time.Duration
 	own    map[string]func(model string) (Model, error)
 	idle   bool
 	prices *Prices // nil: the built-in table
@@ -141,18 +139,11 @@ func WithClient(c *http.Client) Option {
 	return func(s *Set) { s.client = c }
 }
 
-// WithTimeout bounds a request and its answer; the default is 30 minutes, for models that think. A server that does not
-// begin within 10 minutes, or stands still for 5, is given up before.
-func WithTimeout(d time.Duration) Option {
-	return func(s *Set) { s.total = d }
-}
-
 // NewSet makes a set of all providers.
 func NewSet(opts ...Option) *Set {
 	s := &Set{
 		lookup: os.LookupEnv,
 		client: &http.Client{Transport: newTransport()},
-		total:  endurance,
 		own:    map[string]func(string) (Model, error){},
 	}
 	for _, opt := range opts {
@@ -229,7 +220,7 @@ func (s *Set) Open(ref, baseURL string) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remote{client: s.client, total: s.total, provider: p, home: address, key: key, name: model}, nil
+	return &remote{client: s.client, provider: p, home: address, key: key, name: model}, nil
 }
 
 // Setup is how the environment configures a provider. There is no key in it.

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/tmc/langchaingo/llms"
 )
@@ -20,7 +19,6 @@ import (
 // remote is a model of a provider.
 type remote struct {
 	client   *http.Client
-	total    time.Duration // that one request may take
 	provider Provider
 	home     *url.URL
 	key      string // empty: the server wants none
@@ -70,7 +68,7 @@ func (m *remote) Answer(ctx context.Context, q Question, text func(piece string)
 // once asks langchaingo, and believes the exchange where the two differ.
 func (m *remote) once(ctx context.Context, q Question, text func(piece string)) (Answer, error) {
 	d := m.dialect(q)
-	x := &exchange{client: m.client, total: m.total, home: m.home, key: m.key, text: text, dialect: d}
+	x := &exchange{client: m.client, home: m.home, key: m.key, text: text, dialect: d}
 	answer, err := d.ask(ctx, m, x)
 	usage := d.used()
 	usage.Calls = x.calls

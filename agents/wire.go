@@ -33,7 +33,7 @@ const (
 	patience = 10 * time.Minute
 	// silence is how long a server may take between two pieces of its answer: models think in the middle too.
 	silence = 5 * time.Minute
-	// endurance is how long an answer may take in all, where no option says another time.
+	// endurance is how long an answer may take in all: models think.
 	endurance = 30 * time.Minute
 )
 
@@ -98,10 +98,9 @@ type dialect interface {
 // ones, forgets the status of errors, and panics or leaks where a provider is careless.
 type exchange struct {
 	client  *http.Client
-	total   time.Duration // that the exchange may take
-	home    *url.URL      // of the provider: the key goes nowhere else
-	key     string        // empty: the server wants none
-	text    func(string)  // hears the answer as it comes; nil: it comes in one piece
+	home    *url.URL     // of the provider: the key goes nowhere else
+	key     string       // empty: the server wants none
+	text    func(string) // hears the answer as it comes; nil: it comes in one piece
 	dialect dialect
 
 	calls     int  // 1 where the request was sent
@@ -151,7 +150,7 @@ func (x *exchange) send(req *http.Request) ([]byte, error) {
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
-	over := time.AfterFunc(x.total, func() { cancel(timeout("the answer was not complete within %v", x.total)) })
+	over := time.AfterFunc(endurance, func() { cancel(timeout("the answer was not complete within %v", endurance)) })
 	defer over.Stop()
 	b := &body{caller: req.Context(), ctx: ctx, left: maxReply}
 	late := time.AfterFunc(patience, func() { cancel(timeout("the answer did not begin within %v", patience)) })

@@ -523,7 +523,7 @@ func TestHome(t *testing.T) {
 		"https://models.test/v1/chat/completions", "http://models.test/v1/chat/completions", "https://models.test:8443/v1/chat/completions",
 		"https://models.test.evil.test/v1", "https://evil.test/?models.test", "https://user@evil.test/v1",
 	} {
-		x := &exchange{client: client, total: time.Minute, home: home, key: secret, dialect: &completion{}}
+		x := &exchange{client: client, home: home, key: secret, dialect: &completion{}}
 		req := httptest.NewRequest(http.MethodPost, address, strings.NewReader("{}"))
 		req.Header.Set("Authorization", "Bearer none")
 		if resp, err := x.Do(req); err == nil {
