@@ -140,6 +140,9 @@ func TestBadFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := hostileFolder(t, tt.src...)
+			if info, err := os.Stat(filepath.Join(dir, "p.yaml")); raced && err == nil && info.Size() > 1<<20 {
+				t.Skip("one goroutine reads a file: a large one takes minutes with the race detector, and shows it nothing")
+			}
 			command, code := "validate", 2
 			if tt.run {
 				command, code = "run", tt.code
