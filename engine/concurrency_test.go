@@ -125,9 +125,14 @@ func TestFailFast(t *testing.T) {
 // The winner is the first that was heard, the others are cancelled, and the run is well.
 func TestEnough(t *testing.T) {
 	l := &log{}
-	graph := compile(t, acts{"slow": until(nil, nil)}, "enough: 1\nall: [{name: a, do: slow}, {name: b, do: quick}]")
+	begun := make(chan struct{})
+	slow := func(ctx context.Context, c *engine.Call) (any, error) {
+		close(begun)
+		return until(nil, nil)(ctx, c)
+	}
+	graph := compile(t, acts{"slow": slow, "won": until(begun, "won")}, "enough: 1\nall: [{name: a, do: slow}, {name: b, do: won}]")
 	result, err := engine.Run(t.Context(), graph, nil, engine.WithListener(l.hear))
-	if err != nil || fmt.Sprint(result.Output) != "[<nil> quick]" {
+	if err != nil || fmt.Sprint(result.Output) != "[<nil> won]" {
 		t.Errorf("got %v and %v", result.Output, err)
 	}
 	if !strings.Contains(l.String(), "step_failed a: cancelled") || result.Nodes["a"].Status != "cancelled" {
