@@ -144,11 +144,6 @@ func (e *command) act(ctx context.Context, c *engine.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.tool != nil {
-		if err := e.options(argv); err != nil {
-			return nil, err
-		}
-	}
 	declared, err := evaluated(c, e.environment)
 	if err != nil {
 		return nil, err
@@ -207,14 +202,14 @@ func words(c *engine.Call, templates []*spec.Expr) ([]string, error) {
 			return nil, fmt.Errorf("argument %d holds a NUL character", i)
 		}
 	}
-	return argv, nil
+	return argv, noOption(templates, argv)
 }
 
-// options refuses an argument that the author did not write as an option and that the command would take for one: a
-// file may begin with text of its own, or put -- before the argument. A number may be below zero, as JSON writes it:
-// others, such as -inf, are options too.
-func (e *command) options(argv []string) error {
-	for i, x := range e.argv {
+// noOption refuses an argument that the author did not write as an option and that the command would take for one: what a
+// model or a page says is data. A file may begin it with text of its own, or put -- before it. A number may be below
+// zero, as JSON writes it: others, such as -inf, are options too.
+func noOption(templates []*spec.Expr, argv []string) error {
+	for i, x := range templates {
 		prefix, whole := x.Prefix()
 		if prefix == "--" && whole {
 			return nil
