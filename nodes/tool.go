@@ -33,23 +33,8 @@ func toolKind(o *options) engine.Kind {
 				return spec.Any
 			},
 			Check: func(n *spec.Node, problem func(field, hint, message string)) {
-				t, ok := of(n)
-				if !ok {
-					return
-				}
-				if message, hint := t.problem(false); message != "" {
-					problem("tool", hint, message)
-					return
-				}
-				if t.tool.arguments == nil {
-					return
-				}
-				given, plain := any(map[string]any{}), true
-				if args := n.Expr("args"); args != nil {
-					given, plain = args.Written()
-				}
-				if err := t.tool.arguments.check("args", given, plain); err != nil {
-					problem("args", "", err.Error())
+				if t, ok := of(n); ok {
+					t.check(n.Expr("args"), problem)
 				}
 			},
 			Needs: func(n *spec.Node) []spec.Need {
@@ -80,6 +65,24 @@ args: {name: "${{ input ?? \"you\" }}"}
 				return t.act(ctx, c, args)
 			}}
 		},
+	}
+}
+
+// check finds what is wrong with naming the tool in a node, or with the arguments as far as they are written.
+func (n named) check(written *spec.Expr, problem func(field, hint, message string)) {
+	if message, hint := n.problem(false); message != "" {
+		problem("tool", hint, message)
+		return
+	}
+	if n.tool.arguments == nil {
+		return
+	}
+	given, plain := any(map[string]any{}), true
+	if written != nil {
+		given, plain = written.Written()
+	}
+	if err := n.tool.arguments.check("args", given, plain); err != nil {
+		problem("args", "", err.Error())
 	}
 }
 
