@@ -137,7 +137,7 @@ type requester struct {
 func (r *requester) need(at spec.Pos) spec.Need { return requestNeed(r.method, r.url, at) }
 
 func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
-	headers, err := evaluated(c, r.headers)
+	headers, err := headerLines(c, r.headers)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +162,20 @@ func (r *requester) act(ctx context.Context, c *engine.Call) (any, error) {
 		return nil, err
 	}
 	return parsed(out, r.parse)
+}
+
+// headerLines are declared headers with their values, each a single line.
+func headerLines(c *engine.Call, entries []spec.Entry) ([]setting, error) {
+	headers, err := evaluated(c, entries)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range headers {
+		if strings.ContainsAny(h.value, "\r\n\x00") {
+			return nil, fmt.Errorf("the header %s must be a single line", h.name)
+		}
+	}
+	return headers, nil
 }
 
 // contentOf is all that shapes the answer to a request for which the file declares headers.
@@ -211,9 +225,6 @@ func (r *requester) request(ctx context.Context, c *engine.Call, headers []setti
 		req.Header.Set("Content-Type", kind)
 	}
 	for _, h := range headers {
-		if strings.ContainsAny(h.value, "\r\n\x00") {
-			return nil, fmt.Errorf("the header %s must be a single line", h.name)
-		}
 		if req.Header.Set(h.name, h.value); http.CanonicalHeaderKey(h.name) == "Host" {
 			req.Host = h.value // where net/http looks
 		}

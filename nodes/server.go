@@ -3,7 +3,6 @@ package nodes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -89,15 +88,8 @@ func (f *serverForm) known(c *engine.Call) (*serverContent, error) {
 	if _, err := addressOf(s.address); err != nil {
 		return nil, err
 	}
-	if s.headers, err = evaluated(c, f.headers); err != nil {
-		return nil, err
-	}
-	for _, h := range s.headers {
-		if strings.ContainsAny(h.value, "\r\n\x00") {
-			return nil, fmt.Errorf("the header %s must be a single line", h.name)
-		}
-	}
-	return s, nil
+	s.headers, err = headerLines(c, f.headers)
+	return s, err
 }
 
 // asking is what asking the server needs.
