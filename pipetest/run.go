@@ -25,7 +25,7 @@ type Plan struct {
 	Only     *regexp.Regexp // cases whose names match; nil: all
 	Repeat   int            // how often each case runs; at least once
 	Parallel int            // runs at once; at least one
-	Live     bool           // agents, commands and requests without a mock are asked
+	Live     bool           // agents and servers of tools without a mock are asked
 	Update   bool           // snapshots are written anew
 	Grants   engine.Grants  // of all runs; the variables of a case need none
 	Agents   *agents.Set    // nil: that of the environment
@@ -180,50 +180,57 @@ func (p Plan) run(ctx context.Context, c *Case, kept *shelf) []Failure {
 	if ctx.Err() != nil {
 		return []Failure{{Pos: c.Pos, Message: "it was interrupted"}}
 	}
+	if f := c.unfinished(result, err); f != nil {
+		return []Failure{*f}
+	}
 	seen, err := c.seen(result, err)
 	if err != nil {
 		return []Failure{{Pos: c.Pos, Message: err.Error()}}
 	}
 	seen["events"] = append([]any{}, events...)
+	return p.unmet(ctx, c, kept, seen)
+}
 
-	if refused := refusal(result); refused != nil {
-		return []Failure{{Pos: c.Pos, Message: refused.Error(), Detail: []string{"give it a mock under mocks, or let it be asked with --live"}}}
+// unfinished says why a run came to nothing that the case could be about; nil where it did.
+func (c *Case) unfinished(result *engine.Result, err error) *Failure {
+	failed := &engine.Error{}
+	if result != nil && result.Error != nil {
+		failed = result.Error
+	}
+	if errors.Is(failed, nodes.ErrUnmocked) { // a model would have been asked
+		return &Failure{Pos: c.Pos, Message: failed.Error(), Detail: []string{"give it a mock under mocks, or let it be asked with --live"}}
 	}
 	expected := c.reads("status") || c.reads("error")
-	if missed := result != nil && result.Error != nil && result.Error.Kind == engine.Recording; missed || !expected && seen["status"] != string(engine.Completed) {
-		why := strings.Split(seen["why"].(string), "\n")
-		if e, _ := seen["error"].(map[string]any); seen["status"] == refusedStatus && e["kind"] == string(engine.Permission) {
-			why = append(why, "mock what needs it under mocks, or allow it")
-		}
-		return []Failure{{Pos: c.Pos, Message: "the run did not complete: " + why[0], Detail: why[1:]}}
+	if err == nil || expected && failed.Kind != engine.Recording {
+		return nil
 	}
+	why := strings.Split(err.Error(), "\n")
+	if result == nil && refusedKind(err) == string(engine.Permission) {
+		why = append(why, "mock what needs it under mocks, or allow it")
+	}
+	return &Failure{Pos: c.Pos, Message: "the run did not complete: " + why[0], Detail: why[1:]}
+}
+
+// unmet are the expectations that do not hold for what is seen of a run, and its snapshot where that differs.
+func (p Plan) unmet(ctx context.Context, c *Case, kept *shelf, seen spec.Values) []Failure {
 	var failures []Failure
-	for _, e := range expectations(c.at) {
-		switch e := e.(type) {
-		case *spec.Expr:
-			if f := held(e, seen); f != nil {
-				failures = append(failures, *f)
-			}
-		case *spec.Object:
-			if f := p.judged(ctx, c, e.Record("judge"), seen); f != nil {
-				failures = append(failures, *f)
-			}
-		}
-	}
-	if name := c.snapshot(); name != "" {
-		if f := kept.compare(c, name, seen, p.Update); f != nil {
+	add := func(f *Failure) {
+		if f != nil {
 			failures = append(failures, *f)
 		}
 	}
-	return failures
-}
-
-// refusal is the error of a run that would have asked a model without a mock.
-func refusal(result *engine.Result) error {
-	if result != nil && result.Error != nil && errors.Is(result.Error, nodes.ErrUnmocked) {
-		return result.Error
+	for _, e := range expectations(c.at) {
+		switch e := e.(type) {
+		case *spec.Expr:
+			add(held(e, seen))
+		case *spec.Object:
+			add(p.judged(ctx, c, e.Record("judge"), seen))
+		}
 	}
-	return nil
+	if name := c.snapshot(); name != "" {
+		add(kept.compare(c, name, seen, p.Update))
+	}
+	return failures
 }
 
 // answers say where the answers of a run come from: from the case's recording, of which nothing goes out, or from its
@@ -331,9 +338,6 @@ func (c *Case) seen(result *engine.Result, err error) (spec.Values, error) {
 		nodes = r["nodes"].(map[string]any)
 	} else {
 		seen["error"] = map[string]any{"kind": refusedKind(err), "message": err.Error(), "node": ""}
-	}
-	if err != nil {
-		seen["why"] = err.Error()
 	}
 	if result != nil && result.Error != nil {
 		seen["error"] = map[string]any{"kind": string(result.Error.Kind), "message": result.Error.Message, "node": result.Error.Node}
