@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flowrun/flowrun/leaktest"
 	"pgregory.net/rapid"
+
+	"github.com/flowrun/flowrun/agents"
+	"github.com/flowrun/flowrun/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -64,13 +66,31 @@ func TestNeeded(t *testing.T) {
 	}
 }
 
-// A run of tests that is stopped ends all that it began.
+// patient is a model that tells of each question and never answers.
+type patient chan struct{}
+
+func (p patient) Answer(ctx context.Context, _ agents.Question, _ func(string)) (agents.Answer, error) {
+	p <- struct{}{}
+	<-ctx.Done()
+	return agents.Answer{}, context.Cause(ctx)
+}
+
+// A run of tests that is stopped ends all that it began, and begins no more.
 func TestRunIsStopped(t *testing.T) {
-	f := load(t, "agents: {a: {model: openai/gpt-x}}\nagent: a\n", "mocks: {a: {reply: late, latency: 1h}}\ncases: [{name: a}, {name: b}, {name: c}]\n")
+	f := load(t, "agents: {a: {model: ollama/x}}\nagent: a\n", "cases: [{name: a}, {name: b}, {name: c}]\n")
+	asked := make(patient, len(f.Cases))
+	set := agents.NewSet(agents.WithProvider("ollama", func(string) (agents.Model, error) { return asked, nil }))
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if report, err := Run(ctx, []*File{f}, Plan{Parallel: 2}); err != context.Canceled || report != nil {
+	go func() {
+		<-asked
+		<-asked
+		cancel()
+	}()
+	if report, err := Run(ctx, []*File{f}, Plan{Parallel: 2, Live: true, Agents: set}); err != context.Canceled || report != nil {
 		t.Errorf("%v, %+v", err, report)
+	}
+	if len(asked) > 0 {
+		t.Error("a case began that should not")
 	}
 }
 
