@@ -391,6 +391,17 @@ ended: completed
 		})
 	}
 	t.Chdir(t.TempDir())
+	for n := range len(whole) - 1 { // but for the last new line
+		if err := os.WriteFile("r.yaml", []byte(whole[:n]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := recording.Open("r.yaml"); err == nil {
+			t.Errorf("it is opened when it is cut after %q", whole[:n])
+		}
+	}
+	if err := os.Remove("r.yaml"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := recording.Open("."); err == nil || err.Error() != "it is not a regular file" {
 		t.Errorf("a folder is opened with %v", err)
 	}
