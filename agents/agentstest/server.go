@@ -1,5 +1,5 @@
-// Package agentstest is a model server for tests. It speaks OpenAI's chat completions and Anthropic's messages, and
-// misbehaves by name. It knows nothing of agents.
+// Package agentstest is servers for tests that misbehave by name: one of models, which speaks OpenAI's chat completions
+// and Anthropic's messages, and those of tools. It knows nothing of agents.
 package agentstest
 
 import (
