@@ -247,10 +247,9 @@ func (r *Run) Record(e engine.Entry) (kept func() error) {
 	r.position.Record(e)
 	r.counts = r.counts.plus(countsOf(r.position.Find(e.Turn).Spent)).minus(before)
 	sum := r.counts
-	r.goOn()
 	key := r.key<<32 | r.next
 	r.next++
-	return r.j.w.put(row.bytes(), func(t *tx) error {
+	return r.put(row.bytes(), func(t *tx) error {
 		if err := row.large.keep(t, r.j.folder, r.key); err != nil {
 			return err
 		}
@@ -273,10 +272,9 @@ func (r *Run) Hear(e engine.Event) {
 	row := encodeEvent(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.goOn()
 	r.seq = max(r.seq, e.Seq)
 	key := r.key<<32 | int64(e.Seq)
-	r.j.w.put(row.bytes(), func(t *tx) error {
+	r.put(row.bytes(), func(t *tx) error {
 		if err := row.large.keep(t, r.j.folder, r.key); err != nil {
 			return err
 		}
@@ -284,20 +282,24 @@ func (r *Run) Hear(e engine.Event) {
 	})
 }
 
-// goOn makes a run that was taken one that goes on. The lock is held.
-func (r *Run) goOn() {
+// put adds an operation. The first makes a run that was taken one that goes on, in the same transaction. The lock is held.
+func (r *Run) put(bytes int, op func(*tx) error) (kept func() error) {
 	if !r.idle {
-		return
+		return r.j.w.put(bytes, op)
 	}
 	r.idle = false
 	since, anew := r.since, r.anew
-	r.j.w.put(0, func(t *tx) error {
+	return r.j.w.put(bytes, func(t *tx) error {
 		if anew {
 			if err := t.exec("DELETE FROM exchanges WHERE run = ?", r.key); err != nil {
 				return err
 			}
 		}
-		return t.exec("UPDATE runs SET status = ?, since = ?, ended_at = 0, error_kind = '', error = '', result = '', result_large = '' WHERE key = ?", Running, since, r.key)
+		err := t.exec("UPDATE runs SET status = ?, since = ?, ended_at = 0, error_kind = '', error = '', result = '', result_large = '' WHERE key = ?", Running, since, r.key)
+		if err != nil {
+			return err
+		}
+		return op(t)
 	})
 }
 
@@ -316,8 +318,7 @@ func (r *Run) End(result *engine.Result) error {
 	}
 	now := time.Now().UnixNano()
 	r.mu.Lock()
-	r.goOn()
-	kept := r.j.w.put(row.bytes(), func(t *tx) error {
+	kept := r.put(row.bytes(), func(t *tx) error {
 		if err := row.large.keep(t, r.j.folder, r.key); err != nil {
 			return err
 		}
