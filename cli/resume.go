@@ -299,9 +299,8 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 		}
 		w.reuse = newReuse(ends, !same)
 		spent := w.run.Find("/").Spent.Usage
-		w.run.Restart()
-		if len(spent) == 0 {
-			return nil
+		if err := w.run.Restart(w.head.Digest); err != nil || len(spent) == 0 {
+			return err
 		}
 		return keep(w.run, engine.Entry{Turn: "/", Cursor: &engine.Cursor{Tally: engine.Tally{Usage: spent}}})
 	case w.head.From != "": // the fork may have been cut before it had taken over all

@@ -329,6 +329,13 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+func restarted(t *testing.T, r *journal.Run, digest string) {
+	t.Helper()
+	if err := r.Restart(digest); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A run that begins again forgets where it was, and what it did is still there to be used again.
 func TestRestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flowrun.db")
@@ -343,9 +350,9 @@ func TestRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Restart()
+	restarted(t, r, "other")
 	r.Close()
-	if rec, err := j.Get("r"); err != nil || rec.Status != journal.Failed {
+	if rec, err := j.Get("r"); err != nil || rec.Status != journal.Failed || rec.Head.Digest != "" {
 		t.Fatalf("it was taken and given up, and is %+v, %v", rec, err)
 	}
 	if r, err = j.Take("r"); err != nil {
@@ -354,12 +361,15 @@ func TestRestart(t *testing.T) {
 	if r.Find("/a").Finished == nil {
 		t.Error("it was given up before anything began again, and has forgotten all")
 	}
-	r.Restart()
+	restarted(t, r, "new")
 	if r.Find("/a").Finished != nil || len(r.Listed()) != 0 {
 		t.Error("it has not forgotten where it was")
 	}
 	kept(t, r, finished("/a", 1, "new"))
 	r.Close()
+	if rec, err := j.Get("r"); err != nil || rec.Head.Digest != "new" {
+		t.Errorf("it goes on with another file, and is %+v, %v", rec, err)
+	}
 	if r, err = j.Take("r"); err != nil {
 		t.Fatal(err)
 	}

@@ -84,6 +84,7 @@ type Run struct {
 	counts counts
 	idle   bool // it was taken, and has not gone on yet
 	anew   bool // it begins again: what its agents said does not count any more, until they say it again
+	other  *row // the head, where it begins again with another file
 	closed bool
 	broken error // what could not be made a row
 }
@@ -196,14 +197,25 @@ func (r *Run) LastSeq() int {
 	return r.seq
 }
 
-// Restart lets none of the turns count any more: the run begins again, once something is recorded.
-func (r *Run) Restart() {
+// Restart lets none of the turns count any more: the run begins again, with the file of a digest, once something is
+// recorded.
+func (r *Run) Restart(digest string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if digest != r.head.Digest {
+		h := r.head
+		h.Digest = digest
+		head, err := encode(rowOf(h), headValues)
+		if err != nil {
+			return err
+		}
+		r.head, r.other = h, head
+	}
 	r.position.Reset()
 	r.counts = counts{}
 	r.since = r.next
 	r.anew = true
+	return nil
 }
 
 // Restarted tells whether there are turns that count no more.
@@ -288,10 +300,15 @@ func (r *Run) put(bytes int, op func(*tx) error) (kept func() error) {
 		return r.j.w.put(bytes, op)
 	}
 	r.idle = false
-	since, anew := r.since, r.anew
+	since, anew, head := r.since, r.anew, r.other
 	return r.j.w.put(bytes, func(t *tx) error {
 		if anew {
 			if err := t.exec("DELETE FROM exchanges WHERE run = ?", r.key); err != nil {
+				return err
+			}
+		}
+		if head != nil {
+			if err := t.exec("UPDATE runs SET head = ?, head_large = ? WHERE key = ?", head.json, head.large.column(), r.key); err != nil {
 				return err
 			}
 		}
