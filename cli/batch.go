@@ -101,6 +101,7 @@ type batch struct {
 	pool    *engine.Pool
 	in      *inputs
 	name    string // of the inputs
+	isCSV   bool
 	journal *journal.Journal
 	kept    *keptRuns // nil where nothing was begun before
 	report  batchReport
@@ -148,6 +149,7 @@ func (p *program) batch(c *urfave.Context) error {
 	}
 	w.anyInput = true
 	b := &batch{program: p, work: *w, pool: engine.NewPool(w.graph, budget), name: c.String("inputs"), quiet: c.Bool("quiet")}
+	b.isCSV = c.String("format") == "csv" || !c.IsSet("format") && strings.EqualFold(filepath.Ext(b.name), ".csv")
 	b.opts = append(b.opts, engine.WithPool(b.pool))
 	if !c.Bool("no-cache") {
 		answers := cache.Own()
@@ -161,6 +163,9 @@ func (p *program) batch(c *urfave.Context) error {
 		defer b.journal.Close()
 		b.opts = append(b.opts, engine.WithApprovals(&answers{})) // nobody is asked now: lines wait
 	}
+	if err := b.resume(c); err != nil {
+		return err
+	}
 	if err := p.permitted(c, &b.work); err != nil {
 		return err
 	}
@@ -170,7 +175,6 @@ func (p *program) batch(c *urfave.Context) error {
 // files opens the inputs and what is written, and runs the batch.
 func (b *batch) files(c *urfave.Context) (err error) {
 	from := b.In
-	isCSV := c.String("format") == "csv" || !c.IsSet("format") && strings.EqualFold(filepath.Ext(b.name), ".csv")
 	var file *os.File
 	if b.name != "-" {
 		if file, err = os.Open(b.name); err != nil {
@@ -182,21 +186,21 @@ func (b *batch) files(c *urfave.Context) (err error) {
 		}
 		from = file
 	}
-	if err := b.resume(c, isCSV); err != nil {
-		return err
+	if b.kept != nil && !b.quiet {
+		fmt.Fprintf(b.Err, "going on with the batch %s; --new begins anew\n", b.id)
 	}
 	if regular(file) {
-		if err := b.survey(file, isCSV); err != nil {
+		if err := b.survey(file); err != nil {
 			return err
 		}
 	}
-	if b.in, err = newInputs(from, isCSV, maxLine); err != nil {
+	if b.in, err = newInputs(from, b.isCSV, maxLine); err != nil {
 		return b.unread(err)
 	}
 	out, failed := c.String("out"), c.String("failed")
 	if failed == "" && out != "" {
 		ext := ".jsonl"
-		if isCSV {
+		if b.isCSV {
 			ext = ".csv"
 		}
 		failed = strings.TrimSuffix(out, filepath.Ext(out)) + ".failed" + ext
@@ -250,8 +254,8 @@ func sameFile(f *os.File, paths ...string) string {
 }
 
 // survey reads the inputs once to count them and, where the batch was begun before, to see that they are the same.
-func (b *batch) survey(f *os.File, isCSV bool) error {
-	in, err := newInputs(f, isCSV, maxLine)
+func (b *batch) survey(f *os.File) error {
+	in, err := newInputs(f, b.isCSV, maxLine)
 	if err != nil {
 		return b.unread(err)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -56,8 +57,19 @@ func (k *keptRuns) at(line int) (*journal.Record, error) {
 	}
 }
 
+// folder is the one in which they began; empty where none can tell.
+func (k *keptRuns) folder() (string, error) {
+	page, err := k.j.BatchRuns(k.of.ID, 0, pageSize)
+	for _, r := range page {
+		if r.Head.Folder != "" {
+			return r.Head.Folder, nil
+		}
+	}
+	return "", err
+}
+
 // identity is what makes two batches the same one: the pipeline, where the inputs are, parameters, models, the user.
-func (b *batch) identity(isCSV bool) (string, error) {
+func (b *batch) identity() (string, error) {
 	inputs := b.name
 	if inputs != "-" {
 		var err error
@@ -66,7 +78,7 @@ func (b *batch) identity(isCSV bool) (string, error) {
 		}
 	}
 	h := b.work.head
-	said, err := json.Marshal([]any{h.Digest, h.Params, slices.Sorted(slices.Values(h.Models)), h.UserID, inputs, isCSV})
+	said, err := json.Marshal([]any{h.Digest, h.Params, slices.Sorted(slices.Values(h.Models)), h.UserID, inputs, b.isCSV})
 	if err != nil {
 		return "", err
 	}
@@ -74,9 +86,9 @@ func (b *batch) identity(isCSV bool) (string, error) {
 	return hex.EncodeToString(sum[:5]), nil
 }
 
-// resume finds the batch in the journal, or begins another.
-func (b *batch) resume(c *urfave.Context, isCSV bool) error {
-	key, err := b.identity(isCSV)
+// resume finds the batch in the journal, or begins another. Its commands run where it began.
+func (b *batch) resume(c *urfave.Context) error {
+	key, err := b.identity()
 	if err != nil {
 		return err
 	}
@@ -110,12 +122,14 @@ func (b *batch) resume(c *urfave.Context, isCSV bool) error {
 	if len(before.Live) > 0 {
 		return usage("%v", &journal.LiveError{ID: before.Live[0].ID, Owner: before.Live[0].Owner})
 	}
-	if !b.quiet {
-		fmt.Fprintf(b.Err, "going on with the batch %s; --new begins anew\n", b.id)
-	}
 	b.kept = &keptRuns{j: b.journal, of: before}
 	b.pool.Add(before.Used)
-	return nil
+	folder, err := b.kept.folder()
+	if err != nil {
+		return err
+	}
+	b.work.head.Folder = cmp.Or(folder, b.work.head.Folder)
+	return b.goBack(c, &b.work, "batch "+b.id)
 }
 
 // execute runs a line, or goes on with its run. The error says why the batch cannot go on.

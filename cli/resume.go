@@ -111,7 +111,7 @@ func (p *program) goOn(how *again) error {
 	if err != nil {
 		return err
 	}
-	if err := p.goBack(c, w); err != nil {
+	if err := p.goBack(c, w, "run "+w.head.ID); err != nil {
 		return err
 	}
 	if err := limitFlags(c, &w.head); err != nil {
@@ -242,8 +242,8 @@ func (p *program) reload(c *urfave.Context, w *work, how *again) (same bool, err
 	return same, overrides.check(w.graph, set)
 }
 
-// goBack lets the commands of a run run in the folder in which it began.
-func (p *program) goBack(c *urfave.Context, w *work) error {
+// goBack lets the commands of a run or batch run in the folder in which that began.
+func (p *program) goBack(c *urfave.Context, w *work, what string) error {
 	here, err := os.Stat(".")
 	if err != nil {
 		return err
@@ -254,9 +254,9 @@ func (p *program) goBack(c *urfave.Context, w *work) error {
 	case w.head.Folder == "" || !commands || err == nil && os.SameFile(here, there):
 		return nil
 	case err != nil || !there.IsDir():
-		return usage("run %s began in %s, which is not there any more: its commands cannot run in it", w.head.ID, w.head.Folder)
+		return usage("%s began in %s, which is not there any more: its commands cannot run in it", what, w.head.Folder)
 	case !c.Bool("quiet"):
-		fmt.Fprintf(p.Err, "flowrun: commands run in %s, where run %s began\n", spec.Escape(w.head.Folder), w.head.ID)
+		fmt.Fprintf(p.Err, "flowrun: commands run in %s, where %s began\n", spec.Escape(w.head.Folder), what)
 	}
 	p.commands.Folder = w.head.Folder
 	return nil
