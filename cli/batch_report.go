@@ -1,10 +1,15 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
+
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/spec"
@@ -136,4 +141,83 @@ func (r *batchReport) lines(w io.Writer) (stop func()) {
 // failure is the line that tells why one of the batch failed.
 func failure(l *lineResult) string {
 	return fmt.Sprintf("line %d: %s", l.number, spec.Escape(l.why.Error()))
+}
+
+// errExhausted ends a batch whose budget is used up.
+var errExhausted = errors.New("the budget is used up")
+
+// end tells what the batch came to.
+func (b *batch) end(c *urfave.Context, err error) error {
+	t := b.report.sum()
+	if failed := b.failed.close(); err == nil && failed != nil {
+		err = fmt.Errorf("writing the failed lines: %w", failed)
+	}
+	var halted error
+	if b.admit.Err() != nil {
+		halted = context.Cause(b.admit)
+	}
+	if !b.quiet {
+		fmt.Fprintf(b.Err, "%s, %s\n", b.report.line(time.Now()), took(time.Since(b.report.began)))
+	}
+	if c.String("output") == "json" {
+		if shown := b.show(c, t); err == nil && shown != nil {
+			err = fmt.Errorf("writing the summary: %w", shown)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	say := func(code int, format string, args ...any) error {
+		fmt.Fprintf(b.Err, "flowrun: "+format+"\n", args...)
+		return silent(code)
+	}
+	onward := ""
+	if b.journal != nil {
+		onward = "; the same command goes on with the rest"
+	}
+	var by interrupted
+	switch {
+	case errors.As(halted, &by) && by.Signal == syscall.SIGPIPE:
+		return halted
+	case errors.As(halted, &by):
+		return say(by.code(), "stopped by a signal: %s%s", by, onward)
+	case errors.Is(halted, errExhausted):
+		if onward != "" {
+			onward = "; the same command with a larger one goes on"
+		}
+		return say(exitLimit, "the budget of the batch is used up%s", onward)
+	case halted != nil:
+		return halted
+	case t.Failed > 0:
+		return say(exitFailed, "%d of %s failed%s", t.Failed, count(t.done()+t.Waiting, "line"), b.failed.where())
+	case t.Waiting > 0:
+		return say(exitWaiting, "%s for an answer: %s tells which, and then the same command goes on", waits(t.Waiting), next(c, "runs ls --status waiting"))
+	}
+	return nil
+}
+
+func waits(lines int) string {
+	if lines == 1 {
+		return "1 line waits"
+	}
+	return fmt.Sprintf("%d lines wait", lines)
+}
+
+// show prints the summary.
+func (b *batch) show(c *urfave.Context, t batchTally) error {
+	return printJSON(b.Out, struct {
+		Batch     string `json:"batch"`
+		Workflow  string `json:"workflow"`
+		Lines     int    `json:"lines"` // that have a result
+		Completed int    `json:"completed"`
+		Failed    int    `json:"failed"`
+		Waiting   int    `json:"waiting"`
+		Cut       int    `json:"cut"`
+		Before    int    `json:"before"`
+		Usage     any    `json:"usage"`
+		Duration  int64  `json:"duration_ms"`
+		Out       string `json:"out"`
+		FailedIn  string `json:"failed_lines"`
+	}{b.id, b.graph.Pipeline().Name, t.done() + t.Waiting, t.Completed, t.Failed, t.Waiting, t.Cut, t.Before, t.usage.Shown(),
+		time.Since(b.report.began).Milliseconds(), c.String("out"), b.failed.name()})
 }
