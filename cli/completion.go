@@ -34,55 +34,83 @@ func candidates(app *urfave.App, line []string) []string {
 	if last := len(line) - 1; last >= 0 && (line[last] == "" || line[last][0] == '-') {
 		line, typed = line[:last], line[last]
 	}
-	var command *urfave.Command
-	var open urfave.Flag // whose value comes next
-	arguments := 0
-	onlyArguments := false
+	b := begun{app: app}
 	for _, word := range line {
-		switch {
-		case open != nil:
-			open = nil
-		case onlyArguments:
-			arguments++
-		case word == "--":
-			onlyArguments = true
-		case strings.HasPrefix(word, "-") && command != nil:
-			open = waiting(command, word)
-		case command != nil:
-			arguments++
-		case word == "help" || strings.HasPrefix(word, "-"):
-		default:
-			if command = app.Command(word); command == nil {
-				return nil
-			}
+		if !b.take(word) {
+			return nil
 		}
 	}
 	switch {
-	case open != nil && open.Names()[0] == "check":
+	case b.open != nil && b.open.Names()[0] == "check":
 		return pricedModels()
-	case open != nil:
-		return choicesOf(command, open)
-	case typed != "" && !onlyArguments:
-		return flagCandidates(command, typed)
-	case command == nil:
+	case b.open != nil:
+		return choicesOf(b.command, b.open)
+	case typed != "" && !b.onlyArguments:
+		return flagCandidates(b.command, typed)
+	case b.command == nil:
 		return commandNames(app)
-	case command.Name == "runs" && arguments > 0, command.Name == "resume" || command.Name == "retry" || command.Name == "approve" && arguments == 0:
+	}
+	return argumentCandidates(b.command.Name, b.arguments)
+}
+
+// begun is a command line that is not whole yet.
+type begun struct {
+	app           *urfave.App
+	command       *urfave.Command // nil: it comes next
+	open          urfave.Flag     // whose value comes next
+	arguments     int
+	onlyArguments bool // come now
+}
+
+// take takes the next word in, and tells whether something can follow it.
+func (b *begun) take(word string) bool {
+	switch {
+	case b.open != nil:
+		b.open = nil
+	case b.onlyArguments:
+		b.arguments++
+	case word == "--":
+		b.onlyArguments = true
+	case strings.HasPrefix(word, "-") && b.command != nil:
+		b.open = waiting(b.command, word)
+	case b.command != nil:
+		b.arguments++
+	case word == "help" || strings.HasPrefix(word, "-"):
+	default:
+		b.command = b.app.Command(word)
+		return b.command != nil
+	}
+	return true
+}
+
+// argumentCandidates are the arguments of a command that can follow so many others.
+func argumentCandidates(command string, others int) []string {
+	switch command {
+	case "resume", "retry":
 		return runIDs()
-	case arguments > 0:
-		return nil
-	case command.Name == "runs":
+	case "runs":
+		if others > 0 {
+			return runIDs()
+		}
 		return slices.Sorted(maps.Keys(runsActions))
-	case command.Name == "explain":
+	}
+	if others > 0 {
+		return nil
+	}
+	switch command {
+	case "approve":
+		return runIDs()
+	case "explain":
 		return nodes.Language().Spec.Topics()
-	case command.Name == "models":
+	case "models":
 		return agents.NewSet().Names()
-	case command.Name == "cache":
+	case "cache":
 		return cacheActions
-	case command.Name == "audit":
+	case "audit":
 		return auditActions
-	case command.Name == "sessions":
+	case "sessions":
 		return sessionActions
-	case command.Name == "completion":
+	case "completion":
 		return shells
 	}
 	return nil

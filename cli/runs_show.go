@@ -129,34 +129,7 @@ func history(events []engine.Event, status journal.Status) *ran {
 		if e.Turn == "" {
 			continue
 		}
-		n := of(e)
-		switch e.Type {
-		case engine.StepStarted:
-			n.Status, n.Error, n.Output = "running", nil, nil
-			n.Began = &e.Time
-		case engine.StepCompleted:
-			n.Status, n.Error, n.Output, n.Duration = "completed", e.Error, &engine.Value{V: e.Output}, e.Duration.Milliseconds()
-		case engine.StepFailed:
-			n.Status, n.Error, n.Duration = "failed", e.Error, e.Duration.Milliseconds()
-			if e.Error.Kind == engine.Cancelled {
-				n.Status = "cancelled"
-			}
-		case engine.ApprovalRequested:
-			n.Asks = e.Approvals[0].Message
-			n.Options = e.Approvals[0].Options
-		case engine.ApprovalGiven:
-			n.Asks, n.Options, n.Answer, n.By = "", nil, e.Value, e.By
-		case engine.StepSkipped:
-			n.Status, n.Error, n.Output = "skipped", nil, nil
-		case engine.StepRetried:
-			n.Retries++
-		case engine.RunStarted:
-			n.Model = e.Model
-		case engine.RunCompleted:
-			n.used.Add(e.Usage)
-			t := tokensOf(n.used)
-			n.Tokens = &t
-		}
+		of(e).hear(e)
 	}
 	if status != journal.Running {
 		for _, n := range all {
@@ -169,6 +142,37 @@ func history(events []engine.Event, status journal.Status) *ran {
 		top.wait()
 	}
 	return top
+}
+
+// hear takes in what an event tells of the turn.
+func (n *ran) hear(e engine.Event) {
+	switch e.Type {
+	case engine.StepStarted:
+		n.Status, n.Error, n.Output = "running", nil, nil
+		n.Began = &e.Time
+	case engine.StepCompleted:
+		n.Status, n.Error, n.Output, n.Duration = "completed", e.Error, &engine.Value{V: e.Output}, e.Duration.Milliseconds()
+	case engine.StepFailed:
+		n.Status, n.Error, n.Duration = "failed", e.Error, e.Duration.Milliseconds()
+		if e.Error.Kind == engine.Cancelled {
+			n.Status = "cancelled"
+		}
+	case engine.ApprovalRequested:
+		n.Asks = e.Approvals[0].Message
+		n.Options = e.Approvals[0].Options
+	case engine.ApprovalGiven:
+		n.Asks, n.Options, n.Answer, n.By = "", nil, e.Value, e.By
+	case engine.StepSkipped:
+		n.Status, n.Error, n.Output = "skipped", nil, nil
+	case engine.StepRetried:
+		n.Retries++
+	case engine.RunStarted:
+		n.Model = e.Model
+	case engine.RunCompleted:
+		n.used.Add(e.Usage)
+		t := tokensOf(n.used)
+		n.Tokens = &t
+	}
 }
 
 // wait finds what waits for people, and what for that.
