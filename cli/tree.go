@@ -155,9 +155,9 @@ func (n *node) count(e engine.Event) {
 		n.skipped++
 	case e.Type == engine.StepCompleted:
 		n.done++
-	case e.Error.Kind == engine.Cancelled:
+	case e.Type == engine.StepFailed && e.Error.Kind == engine.Cancelled:
 		n.stopped++
-	default:
+	case e.Type == engine.StepFailed:
 		n.failed++
 	}
 }

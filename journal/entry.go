@@ -97,7 +97,7 @@ func decodeEntry(f folder, text, names string) (engine.Entry, error) {
 
 func checkEntry(e engine.Entry) error {
 	switch {
-	case !strings.HasPrefix(e.Turn, "/"):
+	case !isTurn(e.Turn):
 		return fmt.Errorf("%s is no turn", quoted(e.Turn))
 	case e.Reopened:
 		if e.Turn != "/" || e.Finished != nil || e.Cursor != nil {
@@ -111,6 +111,8 @@ func checkEntry(e engine.Entry) error {
 	}
 	return checkCursor(e.Turn, e.Cursor)
 }
+
+func isTurn(s string) bool { return strings.HasPrefix(s, "/") }
 
 func checkFinished(f *engine.Finished) error {
 	if f.Number < 1 {
@@ -162,6 +164,18 @@ func checkNamed(n engine.Named) error {
 func checkError(e *engine.Error) error {
 	if e != nil && !slices.Contains(engine.ErrorKinds(), e.Kind) {
 		return fmt.Errorf("%s is no kind of error", quoted(string(e.Kind)))
+	}
+	return nil
+}
+
+func checkApprovals(asked []engine.Approval) error {
+	for _, q := range asked {
+		if !isTurn(q.Turn) {
+			return fmt.Errorf("%s is no turn", quoted(q.Turn))
+		}
+		if len(q.Options) == 0 {
+			return errors.New("it waits for an answer, and none is possible")
+		}
 	}
 	return nil
 }

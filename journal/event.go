@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -93,10 +94,7 @@ func decodeEvent(f folder, text, names string) (engine.Event, error) {
 	if err := strictly(text, &r); err != nil {
 		return engine.Event{}, err
 	}
-	if !slices.Contains(engine.EventTypes(), r.Type) {
-		return engine.Event{}, fmt.Errorf("%s is no event", quoted(string(r.Type)))
-	}
-	if err := checkError(r.Error); err != nil {
+	if err := r.check(); err != nil {
 		return engine.Event{}, err
 	}
 	e := engine.Event{Seq: r.Seq, Time: r.Time, RunID: r.RunID, UserID: r.UserID, SessionID: r.SessionID, Type: r.Type, Workflow: r.Workflow, Node: r.Node, Path: r.Path,
@@ -119,6 +117,19 @@ func decodeEvent(f folder, text, names string) (engine.Event, error) {
 	}
 	e = eventValues(e, fill.fill)
 	return e, fill.done()
+}
+
+// check refuses what the engine would not have told.
+func (r *eventRow) check() error {
+	switch {
+	case !slices.Contains(engine.EventTypes(), r.Type):
+		return fmt.Errorf("%s is no event", quoted(string(r.Type)))
+	case r.Turn != "" && !isTurn(r.Turn):
+		return fmt.Errorf("%s is no turn", quoted(r.Turn))
+	case r.Error == nil && (r.Type == engine.StepFailed || r.Type == engine.StepRetried):
+		return errors.New("a step failed, and there is no error")
+	}
+	return checkError(r.Error)
 }
 
 // label is what people call the node: its name, or else its turn.

@@ -75,7 +75,7 @@ func resultValues(r resultRow, change func(string, engine.Value) engine.Value) r
 }
 
 func (r resultRow) result(s Summary) (*engine.Result, error) {
-	err := errors.Join(checkError(r.Error), checkNames(r.Nodes), checkTally(engine.Tally{Steps: r.Steps, Failures: r.Failures, Usage: r.Usage}))
+	err := errors.Join(checkError(r.Error), checkNames(r.Nodes), checkApprovals(r.Waiting), checkTally(engine.Tally{Steps: r.Steps, Failures: r.Failures, Usage: r.Usage}))
 	return &engine.Result{RunID: s.ID, Workflow: s.Workflow, Status: engine.Status(s.Status), Output: r.Output.V, Error: r.Error, Steps: r.Steps, Failures: r.Failures,
 		Usage: r.Usage, StartedAt: s.StartedAt, Duration: r.Duration, Nodes: r.Nodes, Waiting: r.Waiting}, err
 }

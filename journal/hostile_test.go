@@ -218,11 +218,15 @@ func TestForgedRows(t *testing.T) {
 		"names that are no JSON":       {large("turns", "x"), "invalid character 'x' looking for beginning of value"},
 		"an event that is none":        {`UPDATE events SET event = '{"seq":1,"event":"exec"}' WHERE key >> 32 = 2`, `"exec" is no event`},
 		"an event with another number": {`UPDATE events SET event = '{"seq":9,"event":"step_started"}' WHERE key >> 32 = 2`, "an event has another number than its own"},
+		"an event of no turn":          {`UPDATE events SET event = '{"seq":1,"event":"step_started","turn":"a"}' WHERE key >> 32 = 2`, `"a" is no turn`},
+		"a failure without an error":   {`UPDATE events SET event = '{"seq":1,"event":"step_failed","turn":"/a"}' WHERE key >> 32 = 2`, "a step failed, and there is no error"},
 		"a broken head":                {"UPDATE runs SET head = '[' WHERE id = 'r2'", "unexpected EOF"},
 		"the head of another":          {"UPDATE runs SET head = (SELECT head FROM runs WHERE id = 'r1') WHERE id = 'r2'", "its head is of another run"},
 		"params that are no mapping":   {`UPDATE runs SET head = '{"id":"r2","workflow":"w","digest":"","input":null,"params":7,"started_at":"2026-01-02T03:04:05Z"}' WHERE id = 'r2'`, "its params are no mapping"},
 		"an unknown status of the run": {"UPDATE runs SET status = 'great' WHERE id = 'r2'", `"great" is no status of a run`},
 		"a broken result":              {"UPDATE runs SET result = 'x' WHERE id = 'r2'", "invalid character 'x' looking for beginning of value"},
+		"a question without answers":   {`UPDATE runs SET result = '{"output":1,"steps":1,"duration":1,"waiting":[{"turn":"/a","node":"a","message":"m"}]}' WHERE id = 'r2'`, "it waits for an answer, and none is possible"},
+		"a question of no turn":        {`UPDATE runs SET result = '{"output":1,"steps":1,"duration":1,"waiting":[{"turn":"","node":"a","message":"m","options":["x"]}]}' WHERE id = 'r2'`, `"" is no turn`},
 		"a result with a forged kind":  {`UPDATE runs SET result = '{"output":1,"steps":1,"duration":1,"error":{"kind":"odd","message":"m"}}' WHERE id = 'r2'`, `"odd" is no kind of error`},
 	}
 	for name, tt := range tests {
