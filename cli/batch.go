@@ -14,7 +14,6 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/flowrun/flowrun/cache"
 	"github.com/flowrun/flowrun/engine"
 	"github.com/flowrun/flowrun/journal"
 	"github.com/flowrun/flowrun/spec"
@@ -128,11 +127,9 @@ func (p *program) batch(c *urfave.Context) error {
 	b := &batch{program: p, work: *w, pool: engine.NewPool(w.graph, budget), name: c.String("inputs"), quiet: c.Bool("quiet")}
 	b.isCSV = c.String("format") == "csv" || !c.IsSet("format") && strings.EqualFold(filepath.Ext(b.name), ".csv")
 	b.opts = append(b.opts, engine.WithPool(b.pool))
-	if !c.Bool("no-cache") {
-		answers := cache.Own()
-		b.opts = append(b.opts, engine.WithCache(engine.NewCache(answers)))
-		defer func() { p.keptNone(c, answers.Err()) }()
-	}
+	cached, warn := p.cached(c, &b.work)
+	defer warn()
+	b.opts = append(b.opts, cached...)
 	if b.journal, err = p.journal(c); err != nil {
 		return err
 	}

@@ -136,13 +136,13 @@ func (b *batch) resume(c *urfave.Context) error {
 func (b *batch) execute(l begunLine, input any) (*engine.Result, error) {
 	w := b.work
 	w.head.ID, w.head.Input, w.head.Batch, w.head.Line = fmt.Sprintf("%s-%06d", b.id, l.number), input, b.id, l.number
+	defer w.close()
 	if err := b.own(&w, l.before); err != nil {
 		return nil, err
 	}
-	opts := w.options()
+	opts := append(w.options(), w.kept()...)
 	if w.run != nil {
-		defer w.run.Close()
-		opts = append(append(opts, w.kept()...), engine.WithApprovals(w.answers))
+		opts = append(opts, engine.WithApprovals(w.answers))
 	}
 	result, err := engine.Run(b.ctx, b.graph, input, opts...)
 	if result == nil {

@@ -101,9 +101,7 @@ func (p *program) goOn(how *again) error {
 	if err != nil {
 		return err
 	}
-	if w.run != nil {
-		defer w.run.Close()
-	}
+	defer w.close()
 	same, err := p.reload(c, w, how)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -40,9 +41,23 @@ func (w *work) options() []engine.Option {
 	}, w.opts...)
 }
 
-// kept are those of a run that is kept.
+// kept are those of a run that is kept; none of another.
 func (w *work) kept() []engine.Option {
-	return []engine.Option{engine.WithTurns(w.run), engine.WithMemory(w.memory), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear)}
+	if w.run == nil {
+		return nil
+	}
+	opts := []engine.Option{engine.WithTurns(w.run), engine.WithMemory(w.memory), engine.WithSeq(w.run.LastSeq()), engine.WithStepListener(w.run.Hear)}
+	if w.reuse != nil {
+		opts = append(opts, engine.WithReuse(w.reuse.find))
+	}
+	return opts
+}
+
+// close gives up the run that is kept. Its result was written before, or is missed.
+func (w *work) close() {
+	if w.run != nil {
+		_ = w.run.Close()
+	}
 }
 
 // check says what would keep the work from beginning.
@@ -68,25 +83,28 @@ func (p *program) permitted(c *urfave.Context, w *work) error {
 	return err
 }
 
-// keptNone warns that answers were not kept, if that is so.
-func (p *program) keptNone(c *urfave.Context, err error) {
-	if err != nil && !c.Bool("quiet") {
-		fmt.Fprintf(p.Err, "flowrun: warning: answers are not kept: %s\n", escapeLines(err.Error()))
+// cached lets answers be taken from the cache and kept there, unless nobody wants that. What it gives besides is for the
+// end: it warns where they were not kept.
+func (p *program) cached(c *urfave.Context, w *work) (opts []engine.Option, warn func()) {
+	if c.Bool("no-cache") || w.tape != nil {
+		return nil, func() {}
+	}
+	store := cache.Own()
+	return []engine.Option{engine.WithCache(engine.NewCache(store))}, func() {
+		if err := store.Err(); err != nil && !c.Bool("quiet") {
+			fmt.Fprintf(p.Err, "flowrun: warning: answers are not kept: %s\n", escapeLines(err.Error()))
+		}
 	}
 }
 
 // execute runs what is known to be able to begin.
 func (p *program) execute(c *urfave.Context, w *work) error {
-	var opts []engine.Option
 	grace, err := graceFlag(c)
 	if err != nil {
 		return err
 	}
-	if !c.Bool("no-cache") && w.tape == nil {
-		answers := cache.Own()
-		opts = append(opts, engine.WithCache(engine.NewCache(answers)))
-		defer func() { p.keptNone(c, answers.Err()) }()
-	}
+	opts, warn := p.cached(c, w)
+	defer warn()
 	coloured := colours(c, p.Err)
 	if !c.Bool("quiet") && p.redraws(c) {
 		p.live = startLive(p.Err.(*os.File), newProgress(nil, w.lang, coloured))
@@ -116,22 +134,17 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	case !c.Bool("quiet"):
 		opts = append(opts, engine.WithListener(newProgress(p.Err, w.lang, coloured).hear))
 	}
+	defer w.close()
 	if w.start != nil {
 		if err := w.start(); err != nil {
 			return err
 		}
 	}
-	if w.run != nil {
-		defer w.run.Close()
-		opts = append(opts, w.kept()...)
-		if !c.Bool("quiet") {
-			p.onward.Store(toGoOn(next(c, "resume", w.head.ID)))
-		}
+	if w.run != nil && !c.Bool("quiet") {
+		p.onward.Store(toGoOn(next(c, "resume", w.head.ID)))
 	}
-	if w.reuse != nil {
-		opts = append(opts, engine.WithReuse(w.reuse.find))
-	}
-	result, runErr := engine.Run(ctx, w.graph, w.head.Input, append(w.options(), opts...)...)
+	opts = slices.Concat(w.options(), opts, w.kept())
+	result, runErr := engine.Run(ctx, w.graph, w.head.Input, opts...)
 	p.live.close() // the output may go to the same terminal
 	audited := trail.close(p.Err, runErr)
 	if result == nil {
