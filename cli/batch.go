@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,34 +21,25 @@ import (
 )
 
 func (p *program) batchCommand() *urfave.Command {
-	const all, limits = "Over the whole batch:", "For each line, in place of the file's limits:"
-	flags := []urfave.Flag{
+	const all = "Over the whole batch:"
+	flags := slices.Concat([]urfave.Flag{
 		&urfave.StringFlag{Name: "inputs", Usage: "take an input from each line of `PATH`: JSON Lines, or CSV with a header; - is standard input"},
 		&urfave.StringFlag{Name: "format", Usage: "`FORMAT` of the inputs is jsonl or csv (default csv where their name ends so, else jsonl)"},
 		&urfave.StringFlag{Name: "out", Usage: "write the results to `PATH`, in the order of the inputs (default standard output)"},
 		&urfave.StringFlag{Name: "failed", Usage: "write the inputs that failed to `PATH`, as they were (default beside --out, as in results.failed.jsonl)"},
-		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
-		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name or a short name of the file; for one agent as AGENT=MODEL, again for more"},
+	}, aboutFlags(), []urfave.Flag{
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` of the summary is text, on standard error, or json, on standard output"},
-		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
 		journalFlag(),
 		&urfave.BoolFlag{Name: "no-journal", Usage: "keep nothing of the batch: it cannot go on where it stopped"},
 		&urfave.BoolFlag{Name: "new", Usage: "begin anew, also where the same batch was begun before"},
-		pricesFlag(),
-		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
-		&urfave.StringFlag{Name: "grace", Value: "10s", Usage: "after the first Ctrl-C let what runs go on for a `DURATION` before it is stopped"},
-		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
+	}, mannerFlags(), []urfave.Flag{
 		&urfave.IntFlag{Category: all, Name: "concurrency", Base: 10, Value: 4, Usage: "run at most `N` lines at once (default 4)"},
 		&urfave.IntFlag{Category: all, Name: "budget-tokens", Base: 10, Usage: "let models use at most `N` tokens, of input and output together"},
 		&urfave.StringFlag{Category: all, Name: "budget-usd", Usage: "let models cost at most `DOLLARS`; each needs a price then"},
-		&urfave.IntFlag{Category: limits, Name: "max-steps", Base: 10, Usage: "take at most `N` steps (default limits.max_steps, else 100)"},
-		&urfave.IntFlag{Category: limits, Name: "max-visits", Base: 10, Usage: "visit a node at most `N` times (default limits.max_visits_per_node, else 25)"},
-		&urfave.IntFlag{Category: limits, Name: "max-concurrency", Base: 10, Usage: "let at most `N` agents, commands and requests work at once (default limits.max_concurrency, else 16)"},
-		&urfave.StringFlag{Category: limits, Name: "timeout", Usage: "stop after a `DURATION` such as 30s or 5m (default limits.timeout, else never)"},
-	}
+	}, boundFlags("For each line, in place of the file's limits:"), grantFlags())
 	return &urfave.Command{
 		Name: "batch", Usage: "run a pipeline for each line of a file", ArgsUsage: "FILE", Description: batchDescription,
-		Flags: append(flags, grantFlags()...), Before: batchFlags, Action: p.batch,
+		Flags: flags, Before: batchFlags, Action: p.batch,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -15,43 +16,62 @@ import (
 )
 
 func (p *program) runCommand() *urfave.Command {
-	flags := []urfave.Flag{
+	flags := slices.Concat([]urfave.Flag{
 		&urfave.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "take `TEXT` as the pipeline's input"},
 		&urfave.StringFlag{Name: "input-file", Usage: "take the input from `PATH`, .json and .yaml as a value, else as text; - is standard input"},
-		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
-		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name or a short name of the file; for one agent as AGENT=MODEL, again for more"},
-		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
+	}, aboutFlags(), []urfave.Flag{
 		&urfave.StringFlag{Name: "session-id", Usage: "the `ID` of the session it belongs to, which is run.session_id in the file (default the run's)"},
 		&urfave.StringFlag{Name: "run-id", Usage: "the `ID` of the run (default a new one)"},
 		&urfave.StringFlag{Name: "record", Usage: "keep in `FILE` all that models, commands, requests and tools answer"},
 		&urfave.StringFlag{Name: "replay", Usage: "answer from `FILE`, which --record wrote, and ask nothing: no key and no grant but for files and variables is needed"},
 		&urfave.BoolFlag{Name: "dry-run", Usage: "print what would run and what it needs, and run nothing"},
 		&urfave.BoolFlag{Name: "no-journal", Usage: "keep nothing of the run: it cannot be resumed"},
-	}
+	}, workFlags())
 	return &urfave.Command{
-		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: runDescription, Flags: append(flags, workFlags()...),
+		Name: "run", Usage: "run a pipeline", ArgsUsage: "FILE", Description: runDescription, Flags: flags,
 		Before: contradictions, Action: p.run,
 	}
 }
 
-// workFlags are those of all commands that let a pipeline work: what they print, what bounds it, and what it may do.
+// aboutFlags are those of commands that name a pipeline: with what it runs, and for whom.
+func aboutFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "set a parameter, `NAME=VALUE`; again for more"},
+		&urfave.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "ask another `MODEL`, as provider/name or a short name of the file; for one agent as AGENT=MODEL, again for more"},
+		&urfave.StringFlag{Name: "user-id", Usage: "the `ID` of the user for whom it runs, which is run.user_id in the file"},
+	}
+}
+
+// workFlags are those of all commands that let a run work: what they print, what bounds it, and what it may do.
 func workFlags() []urfave.Flag {
-	const limits = "In place of the file's limits:"
-	return append([]urfave.Flag{
+	return slices.Concat([]urfave.Flag{
 		&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text, the output alone, or json, the whole result"},
 		&urfave.BoolFlag{Name: "stream", Usage: "print the text of the last agent as it comes"},
 		&urfave.StringFlag{Name: "events", Usage: "write the run's events to `PATH` as JSON Lines; - is standard output, in place of the output"},
-		journalFlag(), auditFlags()[0], auditFlags()[1],
+		journalFlag(),
+	}, auditFlags(), mannerFlags(), []urfave.Flag{
+		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
+	}, boundFlags("In place of the file's limits:"), grantFlags())
+}
+
+// mannerFlags say how the work is done.
+func mannerFlags() []urfave.Flag {
+	return []urfave.Flag{
 		&urfave.StringFlag{Name: "grace", Value: "10s", Usage: "after the first Ctrl-C let what runs go on for a `DURATION` before it is stopped"},
 		pricesFlag(),
 		&urfave.BoolFlag{Name: "no-cache", Usage: "ask anew what may be kept: answers are neither taken from the cache nor kept"},
 		&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings, errors only"},
-		&urfave.BoolFlag{Name: "no-color", Usage: "no colours, as with NO_COLOR in the environment"},
-		&urfave.IntFlag{Category: limits, Name: "max-steps", Base: 10, Usage: "take at most `N` steps (default limits.max_steps, else 100)"},
-		&urfave.IntFlag{Category: limits, Name: "max-visits", Base: 10, Usage: "visit a node at most `N` times (default limits.max_visits_per_node, else 25)"},
-		&urfave.IntFlag{Category: limits, Name: "max-concurrency", Base: 10, Usage: "let at most `N` agents, commands and requests work at once (default limits.max_concurrency, else 16)"},
-		&urfave.StringFlag{Category: limits, Name: "timeout", Usage: "stop after a `DURATION` such as 30s or 5m (default limits.timeout, else never)"},
-	}, grantFlags()...)
+	}
+}
+
+// boundFlags bound each run, in a part of the help.
+func boundFlags(category string) []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.IntFlag{Category: category, Name: "max-steps", Base: 10, Usage: "take at most `N` steps (default limits.max_steps, else 100)"},
+		&urfave.IntFlag{Category: category, Name: "max-visits", Base: 10, Usage: "visit a node at most `N` times (default limits.max_visits_per_node, else 25)"},
+		&urfave.IntFlag{Category: category, Name: "max-concurrency", Base: 10, Usage: "let at most `N` agents, commands and requests work at once (default limits.max_concurrency, else 16)"},
+		&urfave.StringFlag{Category: category, Name: "timeout", Usage: "stop after a `DURATION` such as 30s or 5m (default limits.timeout, else never)"},
+	}
 }
 
 const runDescription = `The output goes to standard output, progress and errors to standard error.
