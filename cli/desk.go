@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/clipperhouse/displaywidth"
 	urfave "github.com/urfave/cli/v2"
@@ -89,16 +88,6 @@ func (p *program) waits(c *urfave.Context, r *engine.Result) {
 		}
 	}
 	fmt.Fprint(p.Err, b.String())
-}
-
-// shellWord is a word as a shell reads it.
-func shellWord(s string) string {
-	if s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("/_.-:", r) && (r > 127 || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	}) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(spec.Escape(s), "'", `'\''`) + "'"
 }
 
 // Ask shows the question, all of it, and takes the answer; nil where whoever is there leaves it open, with Ctrl-D.

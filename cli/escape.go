@@ -2,8 +2,10 @@ package cli
 
 import (
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/flowrun/flowrun/spec"
@@ -16,6 +18,17 @@ func escapeLines(s string) string {
 		lines[i] = spec.Escape(l)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// shellWord is a text as one word on a shell's line.
+func shellWord(s string) string {
+	special := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+,:@%/", r) && r != filepath.Separator
+	}
+	if s != "" && !strings.ContainsFunc(s, special) {
+		return s
+	}
+	return spec.Escape("'" + strings.ReplaceAll(s, "'", `'\''`) + "'")
 }
 
 // harmless writes to a terminal text that flowrun did not write: lines and tabs stay, what hides becomes visible.

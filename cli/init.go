@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"unicode"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -47,7 +46,11 @@ func (p *program) initialise(file, example string) error {
 	if err != nil {
 		return err
 	}
-	src = bytes.ReplaceAll(src, []byte("examples/"+example+".yaml"), []byte(quoted(file)))
+	named := file
+	if strings.HasPrefix(file, "-") { // lest it is a flag
+		named = "./" + file
+	}
+	src = bytes.ReplaceAll(src, []byte("examples/"+example+".yaml"), []byte(shellWord(named)))
 	src = schemaLine.ReplaceAll(src, []byte("# yaml-language-server: $$schema=./"+schemaName))
 	if err := writeNew(file, src); err != nil {
 		return err
@@ -58,20 +61,6 @@ func (p *program) initialise(file, example string) error {
 	}
 	_, err = fmt.Fprintf(p.Err, "wrote %s and %s; try: %s\n", spec.Escape(file), spec.Escape(schema), runLine.FindSubmatch(src)[1])
 	return err
-}
-
-// quoted is a file's name as one argument on a shell's line, which is no flag.
-func quoted(file string) string {
-	if strings.HasPrefix(file, "-") {
-		file = "./" + file
-	}
-	special := func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+,:@%/", r) && r != filepath.Separator
-	}
-	if !strings.ContainsFunc(file, special) {
-		return file
-	}
-	return spec.Escape("'" + strings.ReplaceAll(file, "'", `'\''`) + "'")
 }
 
 // writeNew writes a file that must not be there yet.
