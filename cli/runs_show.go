@@ -117,7 +117,7 @@ func history(events []engine.Event, status journal.Status) *ran {
 		if n == nil {
 			n = &ran{Turn: e.Turn, Node: e.Node, Kind: e.Kind, label: label(e)}
 			all[e.Turn] = n
-			up := above(all, e.Turn)
+			up, _ := nearest(all, e.Turn)
 			if up == nil {
 				up = top
 			}
@@ -184,25 +184,6 @@ func (n *ran) wait() (waits bool) {
 		n.Status, n.Error = "waiting", nil
 	}
 	return waits
-}
-
-// above finds the nearest turn above another.
-func above(all map[string]*ran, turn string) *ran {
-	for up := turn; up != "" && up != "/"; {
-		up = up[:strings.LastIndexByte(up, '/')]
-		if n := all[up]; n != nil {
-			return n
-		}
-		if i := strings.LastIndexByte(up, '['); i > 0 && strings.HasSuffix(up, "]") {
-			if n := all[up[:i]]; n != nil {
-				return n
-			}
-		}
-	}
-	if turn == "/" {
-		return nil
-	}
-	return all["/"]
 }
 
 func (n *ran) flatten(into *[]*ran) {

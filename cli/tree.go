@@ -112,23 +112,32 @@ func (t *tree) start(e engine.Event) *node {
 	return n
 }
 
-// parent finds the nearest node at work above a turn, and whether the turn is an item's: /list[7]/do has the parent /list.
+// parent finds the nearest node at work above a turn, and whether the turn is an item's.
 func (t *tree) parent(turn string) (n *node, item bool) {
-	for above := turn; above != "/" && above != ""; {
+	if n, item = nearest(t.open, turn); n == nil {
+		n = t.top
+	}
+	return n, item
+}
+
+// nearest finds the nearest turn above another, and whether that is of an item: /list[7]/do has the parent /list. It is
+// the root's where there is no other, and nil where that is not there.
+func nearest[T any](turns map[string]*T, turn string) (t *T, item bool) {
+	if turn == "/" {
+		return nil, false
+	}
+	for above := turn; above != ""; {
 		above = above[:strings.LastIndexByte(above, '/')]
-		if n := t.open[above]; n != nil {
-			return n, false
+		if t := turns[above]; t != nil {
+			return t, false
 		}
 		if i := strings.LastIndexByte(above, '['); i >= 0 && strings.HasSuffix(above, "]") {
-			if n := t.open[above[:i]]; n != nil {
-				return n, true
+			if t := turns[above[:i]]; t != nil {
+				return t, true
 			}
 		}
 	}
-	if root := t.open["/"]; root != nil && turn != "/" {
-		return root, false
-	}
-	return t.top, false
+	return turns["/"], false
 }
 
 // insert puts a child in its place, as written or in the order of items. Those that begin at once do so in nearly that
