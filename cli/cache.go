@@ -8,7 +8,6 @@ import (
 
 	"github.com/clipperhouse/displaywidth"
 	urfave "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/flowrun/flowrun/cache"
 	"github.com/flowrun/flowrun/spec"
@@ -143,9 +142,6 @@ func columns(w io.Writer) int {
 	if h, ok := w.(*harmless); ok {
 		w = h.out
 	}
-	n, _, err := term.GetSize(int(w.(*os.File).Fd()))
-	if err != nil || n <= 0 {
-		return width
-	}
+	n, _ := terminalSize(w.(*os.File))
 	return n
 }
