@@ -209,7 +209,7 @@ func lock(f *os.File, reading bool) error {
 func lastLine(f *os.File, size int64) (line, rest []byte, err error) {
 	block := int64(64 << 10)
 	var b []byte
-	ends := 0 // newlines in b, but for one at its end
+	ends := 0 // newlines in b
 	for size > 0 && ends < 2 {
 		n := min(block, size)
 		size, block = size-n, 2*block

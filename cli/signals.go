@@ -10,8 +10,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/flowrun/flowrun/spec"
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/flowrun/flowrun/spec"
 )
 
 // interrupted is the cause of a run that a signal ended.
