@@ -287,14 +287,13 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 		if err != nil {
 			return err
 		}
+		var asked []string
 		if a.retry {
-			if err := w.askAnew(ends); err != nil {
-				return err
-			}
+			asked = w.askAnew(ends)
 		}
 		w.reuse = newReuse(ends, !same)
 		spent := w.run.Find("/").Spent.Usage
-		if err := w.run.Restart(w.head.Digest); err != nil || len(spent) == 0 {
+		if err := w.run.Restart(w.head.Digest, asked...); err != nil || len(spent) == 0 {
 			return err
 		}
 		return keep(w.run, engine.Entry{Turn: "/", Cursor: &engine.Cursor{Tally: engine.Tally{Usage: spent}}})
@@ -319,13 +318,13 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 	return nil
 }
 
-// askAnew takes back what people decided where the turn failed: it is asked again.
-func (w *work) askAnew(ends map[string]*engine.Finished) error {
+// askAnew forgets what people decided where the turn failed, and tells for which questions: they are asked again.
+func (w *work) askAnew(ends map[string]*engine.Finished) []string {
 	ids := undone(w.answers.known, ends)
 	for _, id := range ids {
 		delete(w.answers.known, id)
 	}
-	return w.run.Undecide(ids...)
+	return ids
 }
 
 // keep records an entry and waits until it is kept.

@@ -321,9 +321,18 @@ func TestDecisions(t *testing.T) {
 	if diff := cmp.Diff(map[string]journal.Decision{"/a": d}, all); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	if err := r.Undecide("/a", "/b"); err != nil {
+	r.Close()
+	if r, err = j.Take("r"); err != nil {
 		t.Fatal(err)
 	}
+	defer r.Close()
+	if err := r.Restart("", "/a", "/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Decide("r", d); !errors.As(err, new(*journal.DecidedError)) {
+		t.Errorf("it has not begun again, and its decision is gone: %v", err)
+	}
+	kept(t, r, finished("/a", 1, "new"))
 	if err := j.Decide("r", d); err != nil {
 		t.Errorf("a decision that was taken back still counts: %v", err)
 	}

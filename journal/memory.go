@@ -155,18 +155,6 @@ func (j *Journal) Decide(id string, d Decision) error {
 	return nil
 }
 
-// Undecide takes decisions back, so that their turns are decided anew.
-func (r *Run) Undecide(turns ...string) error {
-	return r.j.w.put(0, func(t *tx) error {
-		for _, turn := range turns {
-			if err := t.exec("DELETE FROM decisions WHERE run = ? AND turn = ?", r.key, turn); err != nil {
-				return err
-			}
-		}
-		return nil
-	})()
-}
-
 // Decisions are those of a run, by turn.
 func (j *Journal) Decisions(id string) (map[string]Decision, error) {
 	s, err := j.find(id)

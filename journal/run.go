@@ -82,11 +82,35 @@ type Run struct {
 	since  int64 // number of the first that counts
 	seq    int   // of the last event
 	counts counts
-	idle   bool // it was taken, and has not gone on yet
-	anew   bool // it begins again: what its agents said does not count any more, until they say it again
-	other  *row // the head, where it begins again with another file
+	idle   bool  // it was taken, and has not gone on yet
+	anew   *anew // it begins again
 	closed bool
 	broken error // what could not be made a row
+}
+
+// anew is what else counts no more where a run begins again.
+type anew struct {
+	head      *row     // as it is from now on; nil where that is as it was
+	undecided []string // what was decided for these turns
+}
+
+// write takes away what counts no more: what the run's agents said neither, until they say it again.
+func (a *anew) write(t *tx, run int64) error {
+	if a == nil {
+		return nil
+	}
+	if err := t.exec("DELETE FROM exchanges WHERE run = ?", run); err != nil {
+		return err
+	}
+	for _, turn := range a.undecided {
+		if err := t.exec("DELETE FROM decisions WHERE run = ? AND turn = ?", run, turn); err != nil {
+			return err
+		}
+	}
+	if a.head == nil {
+		return nil
+	}
+	return t.exec("UPDATE runs SET head = ?, head_large = ? WHERE key = ?", a.head.json, a.head.large.column(), run)
 }
 
 // Begin begins a run, which this process owns until the run is closed. The error is an [*ExistsError] where there is
@@ -197,24 +221,23 @@ func (r *Run) LastSeq() int {
 	return r.seq
 }
 
-// Restart lets none of the turns count any more: the run begins again, with the file of a digest, once something is
-// recorded.
-func (r *Run) Restart(digest string) error {
+// Restart lets none of the turns count any more, nor what was decided for some: the run begins again, with the file of a
+// digest, once something is recorded.
+func (r *Run) Restart(digest string, undecided ...string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.anew = &anew{undecided: undecided}
 	if digest != r.head.Digest {
-		h := r.head
-		h.Digest = digest
-		head, err := encode(rowOf(h), headValues)
+		r.head.Digest = digest
+		head, err := encode(rowOf(r.head), headValues)
 		if err != nil {
 			return err
 		}
-		r.head, r.other = h, head
+		r.anew.head = head
 	}
 	r.position.Reset()
 	r.counts = counts{}
 	r.since = r.next
-	r.anew = true
 	return nil
 }
 
@@ -300,17 +323,10 @@ func (r *Run) put(bytes int, op func(*tx) error) (kept func() error) {
 		return r.j.w.put(bytes, op)
 	}
 	r.idle = false
-	since, anew, head := r.since, r.anew, r.other
+	since, anew := r.since, r.anew
 	return r.j.w.put(bytes, func(t *tx) error {
-		if anew {
-			if err := t.exec("DELETE FROM exchanges WHERE run = ?", r.key); err != nil {
-				return err
-			}
-		}
-		if head != nil {
-			if err := t.exec("UPDATE runs SET head = ?, head_large = ? WHERE key = ?", head.json, head.large.column(), r.key); err != nil {
-				return err
-			}
+		if err := anew.write(t, r.key); err != nil {
+			return err
 		}
 		err := t.exec("UPDATE runs SET status = ?, since = ?, ended_at = 0, error_kind = '', error = '', result = '', result_large = '' WHERE key = ?", Running, since, r.key)
 		if err != nil {
