@@ -9,6 +9,8 @@ import (
 // exported is all that is kept of a run.
 type exported struct {
 	summary
+	Folder   string               `json:"folder,omitempty"`
+	From     string               `json:"from,omitempty"`
 	Source   string               `json:"source,omitempty"`
 	Digest   string               `json:"digest"`
 	Input    engine.Value         `json:"input"`
@@ -47,7 +49,7 @@ func (r *runs) export(id string) error {
 		return err
 	}
 	h := rec.Head
-	out := exported{summary: summaryOf(rec.Summary), Source: h.Source, Digest: h.Digest, Input: engine.Value{V: h.Input}, Params: engine.Value{V: h.Params},
+	out := exported{summary: summaryOf(rec.Summary), Folder: h.Folder, From: h.From, Source: h.Source, Digest: h.Digest, Input: engine.Value{V: h.Input}, Params: engine.Value{V: h.Params},
 		Models: h.Models, Limits: map[string]any{}, Result: rec.Result, Turns: []engine.Entry{}, Events: events, Decision: map[string]*decision{}}
 	for name, n := range map[string]int{"max_steps": h.MaxSteps, "max_visits": h.MaxVisits, "max_concurrency": h.MaxConcurrency} {
 		if n > 0 {
