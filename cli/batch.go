@@ -45,7 +45,8 @@ func (p *program) batchCommand() *urfave.Command {
 
 const batchDescription = `Each line of the inputs is the input of a run of its own. A result is a line of
 JSON, in the order of the inputs; a line that cannot be read fails alone. What
-was begun goes on where it stopped when the same command is given again.
+was begun goes on where it stopped when the same command is given again, with
+its commands in the folder in which it began.
 
 Exit codes: 0 all lines completed, 1 some failed, 2 wrong usage, file or
 inputs, 3 the budget is used up, 4 not allowed, 6 some wait for an approval,
