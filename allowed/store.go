@@ -105,7 +105,6 @@ func (s *Store) Keep(p Permission) error {
 		err = os.Rename(f.Name(), filepath.Join(s.dir, nameOf(p.File)))
 	}
 	if err != nil {
-		_ = f.Close()
 		_ = os.Remove(f.Name())
 	}
 	return err
