@@ -129,8 +129,7 @@ func (p *pool) take(t *task) bool {
 	if !p.peek() {
 		return false
 	}
-	*t = p.ready[0]
-	p.ready = slices.Delete(p.ready, 0, 1)
+	*t = p.pop()
 	p.begin(t)
 	if p.sent || p.workers >= p.places() || !p.peek() {
 		p.mu.Unlock()
@@ -146,6 +145,17 @@ func (p *pool) take(t *task) bool {
 		p.mu.Unlock()
 	}
 	return true
+}
+
+// pop takes the first that is ready. Where a run goes on there may be as many behind it as there are items: they stay
+// where they are.
+func (p *pool) pop() task {
+	first, rest := p.ready[0], p.ready[1:]
+	p.ready[0] = task{}
+	if p.ready = p.ready[:0]; len(rest) > 0 {
+		p.ready = rest
+	}
+	return first
 }
 
 // come is the life of a worker that was sent for.

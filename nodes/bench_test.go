@@ -73,6 +73,24 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
+// BenchmarkResume goes on with a run of which only the first of many items had ended.
+func BenchmarkResume(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			graph, diagnostics := benchLanguage().Parse("p.yaml", ".", fmt.Appendf(nil, benchLimits+"for_each: 1..%d\ndo: {pass: 0}\nmerge: len(results)", n))
+			if graph == nil {
+				b.Fatal(diagnostics)
+			}
+			first := engine.Entry{Turn: "/[0]/do", Finished: &engine.Finished{Number: 1, Named: engine.Named{Status: "completed", Visits: 1}, Tally: engine.Tally{Steps: 1}}}
+			for b.Loop() {
+				if r, err := engine.Run(b.Context(), graph, nil, engine.WithTurns(engine.NewPosition([]engine.Entry{first}))); err != nil || r.Steps != n {
+					b.Fatal(r.Steps, err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkLoad reads files of many agents: go test ./nodes -run - -bench Load -benchmem
 func BenchmarkLoad(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000} {
