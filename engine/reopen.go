@@ -42,7 +42,8 @@ func (pl *place) reopen() {
 		}
 	} // else a leaf begins anew, with all its attempts
 	kept, _ := pl.spent()
-	pl.failed = pl.failed.with(all.Usage.without(kept.Usage))
+	all.Usage.sub(kept.Usage)
+	pl.failed = pl.failed.with(all.Usage)
 }
 
 // failedBelow tells whether one of those below ended with an error: it is not the place's own then.
@@ -74,15 +75,4 @@ func (pl *place) eachFailed(onTheWay bool, do func(*place)) {
 			delete(pl.places, segment)
 		}
 	}
-}
-
-// without is what a usage is more than another.
-func (b ByAgent) without(o ByAgent) ByAgent {
-	more := ByAgent{}
-	for agent, u := range b {
-		if u.sub(o[agent]); u != (Usage{}) {
-			more[agent] = u
-		}
-	}
-	return more
 }

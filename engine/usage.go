@@ -21,6 +21,14 @@ func (t *Tally) add(o Tally) {
 	t.Usage = t.Usage.with(o.Usage)
 }
 
+// sub takes back what add added.
+func (t *Tally) sub(o Tally) {
+	t.Steps -= o.Steps
+	t.Free -= o.Free
+	t.Failures -= o.Failures
+	t.Usage.sub(o.Usage)
+}
+
 // clone is a copy that shares nothing.
 func (t Tally) clone() Tally {
 	t.Usage = maps.Clone(t.Usage)
@@ -41,6 +49,18 @@ func (b ByAgent) with(o ByAgent) ByAgent {
 		b[agent] = sum
 	}
 	return b
+}
+
+// sub takes back what is in another, which stays as it is.
+func (b ByAgent) sub(o ByAgent) {
+	for agent, u := range o {
+		left := b[agent]
+		if left.sub(u); left == (Usage{}) {
+			delete(b, agent)
+		} else if b != nil {
+			b[agent] = left
+		}
+	}
 }
 
 // Total is what all of them used.

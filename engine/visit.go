@@ -44,6 +44,7 @@ const none = -1
 // rare is what few visits have, and no other need pay for.
 type rare struct {
 	kept  Kept                   // what an earlier run of the same turn left
+	unmet Tally                  // what that used, as far as it was not met again
 	state Value                  // of the container, for its cursor; of a leaf, what it noted
 	lost  Tally                  // of what was stopped below
 	basis string                 // of a leaf, where turns are kept
@@ -113,6 +114,9 @@ func (v *Visit) enter(child *Visit) Outcome {
 
 // account adds what a child used: what was stopped is counted only when this visit finishes.
 func (v *Visit) account(child *Visit, err *Error) {
+	if child.rare != nil && v.rare != nil {
+		v.rare.unmet.sub(child.rare.kept.Spent)
+	}
 	if err != nil && err.stops() {
 		v.own().lost.add(child.used())
 	} else {
@@ -164,11 +168,13 @@ func (v *Visit) tooOften() *Error {
 		"reached max_visits_per_node=%d; the loop's exit condition never held (raise limits.max_visits_per_node or fix it)", v.file.visits))
 }
 
-// used is all that the visit used: what was stopped below it counts with it from now on.
+// used is all that the visit used: what was stopped below it counts with it from now on, and what an earlier run used
+// there and this one did not come to.
 func (v *Visit) used() Tally {
 	if v.rare != nil {
 		v.tally.add(v.rare.lost)
-		v.rare.lost = Tally{}
+		v.tally.add(v.rare.unmet)
+		v.rare.lost, v.rare.unmet = Tally{}, Tally{}
 	}
 	return v.tally
 }
@@ -176,7 +182,11 @@ func (v *Visit) used() Tally {
 // find looks up the turn, and gives how an earlier run finished it; nil where it goes on or begins.
 func (v *Visit) find() *Finished {
 	kept := v.run.turns.Find(v.Turn())
-	v.own().kept = kept
+	if kept.Finished != nil { // what ran finally is kept below the root of its file, and counts beside it
+		kept.Spent = kept.Finished.Tally
+	}
+	own := v.own()
+	own.kept, own.unmet = kept, kept.Spent.clone()
 	return kept.Finished
 }
 
@@ -184,6 +194,7 @@ func (v *Visit) find() *Finished {
 func (v *Visit) finished(f *Finished) Outcome {
 	v.recall(f.Names)
 	v.tally, v.said = f.Tally, f.Said
+	v.rare.unmet = Tally{}
 	o := Outcome{Value: f.Output.V, again: true}
 	switch {
 	case f.Status == skipped:
@@ -203,6 +214,7 @@ func (v *Visit) restore() {
 	}
 	if v.rare != nil {
 		v.tally.Usage = maps.Clone(v.rare.kept.Failed)
+		v.rare.unmet.sub(v.tally)
 	}
 	c := v.cursor()
 	if c == nil {
@@ -213,6 +225,7 @@ func (v *Visit) restore() {
 		copy(v.counts, c.Counts) // from a store, which may hold anything
 	}
 	v.tally.add(c.Tally)
+	v.rare.unmet.sub(c.Tally)
 	v.said = slices.Clone(c.Said)
 	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
 	v.recall(c.Names)

@@ -257,6 +257,7 @@ type heard struct {
 	events []engine.Event
 	again  bool              // it had begun before
 	told   map[string]string // how each turn ended, in the words of the reference
+	lost   error             // what it used is not what is kept of that
 }
 
 func (l *loader) load(r rapid.TB, p *pipeline) *engine.Graph {
@@ -326,6 +327,14 @@ func hear(ctx context.Context, g *engine.Graph, p *pipeline, turns engine.Turns,
 		panic(err) // it did not begin
 	}
 	h.events = events
+	if turns != nil {
+		if kept := turns.Find("/"); h.Status == engine.Completed && kept.Finished != nil {
+			got, want := [3]any{kept.Spent.Steps, kept.Spent.Failures, kept.Spent.Usage.Total()}, [3]any{h.Steps, h.Failures, h.Usage.Total()}
+			if got != want {
+				h.lost = fmt.Errorf("steps, failures and usage that are kept: %v, of the run: %v", got, want)
+			}
+		}
+	}
 	for _, e := range events {
 		switch e.Type {
 		case engine.StepCompleted:

@@ -55,7 +55,7 @@ func (w *witness) hears(h *heard, moment int) error {
 			return fmt.Errorf("event %d, %s of %s: %w", i, e.Type, e.Turn, err)
 		}
 	}
-	return cmp.Or(w.result(h), w.counts(h), w.width(h), w.time(h, moment))
+	return cmp.Or(h.lost, w.result(h), w.counts(h), w.width(h), w.time(h, moment))
 }
 
 // event says what is wrong with an event by itself.

@@ -416,3 +416,39 @@ func TestFinallyRunsAgainWhereTheRunGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// What a run used stays counted wherever it is cut, also where it goes on behind the end of a race: that of branches,
+// and of what is below them, which do not begin again.
+func TestUsedStaysCounted(t *testing.T) {
+	t.Parallel()
+	for name, src := range map[string]string{
+		"race":          "parallel: [{chain: [{set: prev}, {wait: 1h}]}, {wait: 1s}]\nwait_for: first",
+		"below another": "parallel: [{parallel: [{chain: [{set: prev}, {set: prev}, {wait: 1h}]}, {wait: 2s}]}, {wait: 1s}]\nwait_for: first",
+		"failure":       "parallel: [{chain: [{set: prev}, {wait: 1h}]}, {chain: [{wait: 1s}, {fail: \"no\"}]}]\ncatch: {set: prev}",
+		"timeout":       "timeout: 1s\nchain: [{parallel: [{chain: [{set: prev}, {wait: 1h}]}]}, {set: prev}]\ncatch: {set: prev}",
+		"file":          "parallel: [{flow: ./takes.yaml}, {wait: 1s}]\nwait_for: first",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := graphOf(t, src)
+			run := func(j *journal) *engine.Result {
+				var result *engine.Result
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(time.Minute) // later than when it was cut
+					result, _ = engine.Run(t.Context(), g, "in", engine.WithRunID("r"), engine.WithTurns(j), everything)
+				})
+				if kept := j.Find("/").Spent; kept.Steps != result.Steps {
+					t.Errorf("%d steps are kept, the run took %d:\n%s", kept.Steps, result.Steps, list(j.lines))
+				}
+				return result
+			}
+			whole := &journal{Position: &engine.Position{}}
+			want := run(whole).Steps
+			for n := range whole.lines {
+				if got := run(reopen(t, whole.lines[:n])).Steps; got > want {
+					t.Errorf("cut after %d of %d entries it takes %d steps, want at most %d", n, len(whole.lines), got, want)
+				}
+			}
+		})
+	}
+}
