@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -131,6 +132,21 @@ func (e *Error) unsettled() *Error {
 // value is the error as expressions and events see it.
 func (e *Error) value() map[string]any {
 	return map[string]any{"kind": string(e.Kind), "message": e.Message, "node": e.Node}
+}
+
+// guarded calls a kind's code: a panic is an error of its node, whichever worker it struck.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return f()
+}
+
+// panicked is the error of a panic, for the function that recovers from it.
+func panicked(p any) *Error {
+	return &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()}
 }
 
 // asError makes any error one of a kind, without a place.

@@ -3,8 +3,6 @@ package engine
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -194,7 +192,7 @@ func (p *pool) places() int {
 func (p *pool) fetch() bool {
 	var job Job
 	ok := false
-	if err := p.guard(func() error { job, ok = p.jobs.Next(); return nil }); err != nil {
+	if err := guarded(func() error { job, ok = p.jobs.Next(); return nil }); err != nil {
 		p.decide(err)
 		return false
 	}
@@ -283,7 +281,7 @@ func (p *pool) hear(until *task) {
 				p.failed = t.addTo(p.failed)
 				p.lostWays = append(p.lostWays, t.visit.way)
 			}
-			if err := p.guard(func() error { return p.jobs.Ended(t.job, t.outcome) }); err != nil {
+			if err := guarded(func() error { return p.jobs.Ended(t.job, t.outcome) }); err != nil {
 				p.decide(err)
 				if failed := t.outcome.Err; failed != nil && p.verdict == error(failed) {
 					p.first = failed
@@ -304,16 +302,6 @@ func (p *pool) decide(err error) {
 	}
 	p.verdict = err
 	p.scope.Stop(err)
-}
-
-// guard calls a kind's code: a panic is an error of its node, whichever worker it struck.
-func (p *pool) guard(f func() error) (err error) {
-	defer func() {
-		if x := recover(); x != nil {
-			err = &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", x), stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // replay hears, before anything starts, the jobs that had ended before the run was cut.

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -109,16 +107,6 @@ func echo(err error) int {
 		return stopped
 	}
 	return original
-}
-
-// guarded makes an error of a panic.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // Called tells that the leaf's model calls a tool; the function returned tells what came of it.

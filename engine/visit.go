@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -321,7 +320,7 @@ func (v *Visit) decide() (any, *Error) {
 func (v *Visit) safely(f func() (any, error)) (out any, err *Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = nil, v.run.arise(&Error{Kind: Panic, Message: fmt.Sprintf("panic: %v", p), stack: debug.Stack()})
+			out, err = nil, v.run.arise(panicked(p))
 		}
 	}()
 	value, failed := f()
