@@ -12,8 +12,8 @@ import (
 // ErrorKind says what sort of failure ended a node or a run.
 type ErrorKind string
 
-// The kinds of errors. Limits, budgets, permissions, cancellation and what was not
-// recorded are never caught, retried or continued past.
+// The kinds of errors. Limits, budgets, permissions, cancellation and what was not recorded are never caught, retried or
+// continued past.
 const (
 	RateLimit  ErrorKind = "rate_limit"
 	Timeout    ErrorKind = "timeout"

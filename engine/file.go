@@ -56,8 +56,8 @@ func (f *file) run(up *Visit, ended func(root *Visit, err *Error) *Error) (any, 
 	return out, nil
 }
 
-// finally runs the node that is to run last whatever happened, within bounds of its own: only the
-// caller can stop it, and one who had stopped the run before leaves it its time.
+// finally runs the node that is to run last whatever happened, within bounds of its own: only the caller can stop it, and
+// one who had stopped the run before leaves it its time.
 func (f *file) finally(up *Visit, frame *frame, out any, err *Error) *Error {
 	r, outer := up.run, up.realm.outer
 	drain := up.realm.drain

@@ -53,8 +53,8 @@ func (v *Visit) keeps() error {
 // passing tells whether nothing of the visit is kept.
 func (v *Visit) passing() bool { return v.realm.passing || v.file.passing }
 
-// save keeps where an unfinished visit is; the turns below it are forgotten, unless the cursor says otherwise. It waits where something may only happen
-// once it is kept.
+// save keeps where an unfinished visit is; the turns below it are forgotten, unless the cursor says otherwise. It waits
+// where something may only happen once it is kept.
 func (v *Visit) save(c *Cursor, wait bool) *Error {
 	r := v.run
 	if r.turns == nil || v.passing() {

@@ -5,8 +5,8 @@ import (
 	"reflect"
 )
 
-// How a run that failed goes on: the failed turns on the way from its root to its error did not happen. What they used
-// stays used.
+// How a run that failed goes on: the failed turns on the way from its root to its error did not happen. What their agents
+// used stays used; their steps are counted when they run again.
 
 // failed tells whether the turn ended with an error that nothing took.
 func (f *Finished) failed() bool { return f.Status == string(Failed) && f.Error != nil && !f.Caught }

@@ -91,7 +91,7 @@ type Cursor struct {
 // Named is the latest result of a named node.
 type Named struct {
 	Output Value  `json:"output"`
-	Status string `json:"status"` // completed, failed, skipped or cancelled
+	Status string `json:"status"` // completed, failed, skipped, cancelled or waiting
 	Error  *Error `json:"error,omitempty"`
 	Visits int    `json:"visits"`
 }
