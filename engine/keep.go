@@ -1,12 +1,94 @@
 package engine
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
 
-// What a visit keeps, and what it tells.
+// What a visit keeps, and how one goes on from what an earlier run kept.
+
+// find looks up the turn, and gives how an earlier run finished it; nil where it goes on or begins.
+func (v *Visit) find() *Finished {
+	kept := v.run.turns.Find(v.Turn())
+	if kept.Finished != nil { // what ran finally is kept below the root of its file, and counts beside it
+		kept.Spent = kept.Finished.Tally
+	}
+	own := v.own()
+	own.kept, own.unmet = kept, kept.Spent.clone()
+	return kept.Finished
+}
+
+// finished answers for a turn that an earlier run finished.
+func (v *Visit) finished(f *Finished) Outcome {
+	v.recall(f.Names)
+	v.tally, v.said = f.Tally, f.Said
+	v.rare.unmet = Tally{}
+	o := Outcome{Value: f.Output.V, again: true}
+	switch {
+	case f.Status == skipped:
+		o.Value, o.Skipped = v.prev, true
+	case f.Caught:
+		v.caught = f.Error
+	case f.Error != nil:
+		o.Err = v.run.arise(f.Error)
+	}
+	return o
+}
+
+// restore takes up the cursor of an earlier run.
+func (v *Visit) restore() {
+	if v.vx.forgets {
+		v.frame.forget(v.vx.below())
+	}
+	if v.rare != nil {
+		v.tally.Usage = maps.Clone(v.rare.kept.Failed)
+		v.rare.unmet.sub(v.tally)
+	}
+	c := v.cursor()
+	if c == nil {
+		return
+	}
+	if len(c.Counts) > 0 {
+		v.counts = make([]int, len(v.vx.children))
+		copy(v.counts, c.Counts) // from a store, which may hold anything
+	}
+	v.tally.add(c.Tally)
+	v.rare.unmet.sub(c.Tally)
+	v.said = slices.Clone(c.Said)
+	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
+	v.recall(c.Names)
+}
+
+// recall makes the names below what they were when these were kept: others, which the node around it still knew from
+// an earlier round, had been forgotten.
+func (v *Visit) recall(names map[string]Named) {
+	v.frame.forget(v.vx.below())
+	v.frame.restore(v.file.unit, names)
+}
+
+// account adds what a child used: what was stopped is counted only when this visit finishes.
+func (v *Visit) account(child *Visit, err *Error) {
+	if child.rare != nil && v.rare != nil {
+		v.rare.unmet.sub(child.rare.kept.Spent)
+	}
+	if err != nil && err.stops() {
+		v.own().lost.add(child.used())
+	} else {
+		v.tally.add(child.used())
+	}
+}
+
+// used is all that the visit used: what was stopped below it counts with it from now on, and what an earlier run used
+// there and this one did not come to.
+func (v *Visit) used() Tally {
+	if v.rare != nil {
+		v.tally.add(v.rare.lost)
+		v.tally.add(v.rare.unmet)
+		v.rare.lost, v.rare.unmet = Tally{}, Tally{}
+	}
+	return v.tally
+}
 
 // record keeps how a visit ended. What was stopped is not kept: it may go on another time.
 func (v *Visit) record(o Outcome) (kept func() error) {
@@ -167,62 +249,17 @@ func (n *Named) stopped() Named {
 	return gone
 }
 
-// show tells that the visit starts, once.
-func (v *Visit) show() {
-	if v.shown {
-		return
+// since is when the visit began, in this run or an earlier one.
+func (v *Visit) since() time.Time {
+	own := v.own()
+	if own.began.IsZero() {
+		own.began = v.run.rt.Now()
+		c := Cursor{}
+		if at := v.cursor(); at != nil { // it goes on, and had no limit of time, or has its time again
+			c = *at
+		}
+		c.Folded, c.Beside = "", true
+		v.save(&c, false)
 	}
-	v.shown = true
-	if v.run.heard() {
-		v.tellStart()
-	}
-}
-
-// What is told of a visit. Events are large, and made where somebody hears them: in functions of their own, so that
-// they take no place on the stacks of a run that nobody listens to.
-
-func (v *Visit) tellStart() {
-	v.start = v.run.elapsed()
-	v.tell(&Event{Type: StepStarted})
-}
-
-func (v *Visit) tellRetry(attempt int, delay time.Duration, err *Error) {
-	v.tell(&Event{Type: StepRetried, Attempt: attempt, Delay: delay, Error: v.place(err)})
-}
-
-func (v *Visit) tellEnd(o *Outcome) {
-	v.tellModel(cmp.Or(v.caught, o.Err))
-	e := &Event{Type: StepFailed}
-	switch {
-	case o.again || !v.shown && !o.Skipped:
-		return
-	case o.Skipped:
-		e.Type = StepSkipped
-	case o.Err != nil:
-		e.Error = o.Err
-	case v.caught != nil && v.vx.continues:
-		e.Error = v.caught
-	default:
-		e.Type, e.Output, e.Error = StepCompleted, o.Value, v.caught
-	}
-	v.tell(e)
-}
-
-// tell sends an event of the visit, where somebody listens.
-func (v *Visit) tell(e *Event) {
-	if !v.run.heard() {
-		return
-	}
-	if e.Type == StepCompleted || e.Type == StepFailed {
-		e.Duration = v.run.elapsed() - v.start
-	}
-	e.Node, e.Path, e.Turn, e.Visit, e.Kind, e.Pos = v.label(), v.Path(), v.Turn(), v.count, v.vx.node.Kind.Name, v.vx.node.Pos
-	if e.Label = v.vx.body.Label; e.Node != e.Path {
-		e.Label = e.Node
-	}
-	if e.Label == "" {
-		e.Label = e.Turn
-	}
-	e.Item = v.nearestItem()
-	v.run.emit(e)
+	return own.began
 }

@@ -3,8 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/flowrun/flowrun/spec"
@@ -111,18 +109,6 @@ func (v *Visit) enter(child *Visit) Outcome {
 	return o
 }
 
-// account adds what a child used: what was stopped is counted only when this visit finishes.
-func (v *Visit) account(child *Visit, err *Error) {
-	if child.rare != nil && v.rare != nil {
-		v.rare.unmet.sub(child.rare.kept.Spent)
-	}
-	if err != nil && err.stops() {
-		v.own().lost.add(child.used())
-	} else {
-		v.tally.add(child.used())
-	}
-}
-
 // visit runs a node: finished before? stopped? count, when, then its body.
 func (v *Visit) visit() Outcome {
 	r := v.run
@@ -165,76 +151,6 @@ func (v *Visit) visit() Outcome {
 func (v *Visit) tooOften() *Error {
 	return v.realm.refuse(v, fmt.Sprintf(
 		"reached max_visits_per_node=%d; the loop's exit condition never held (raise limits.max_visits_per_node or fix it)", v.file.visits))
-}
-
-// used is all that the visit used: what was stopped below it counts with it from now on, and what an earlier run used
-// there and this one did not come to.
-func (v *Visit) used() Tally {
-	if v.rare != nil {
-		v.tally.add(v.rare.lost)
-		v.tally.add(v.rare.unmet)
-		v.rare.lost, v.rare.unmet = Tally{}, Tally{}
-	}
-	return v.tally
-}
-
-// find looks up the turn, and gives how an earlier run finished it; nil where it goes on or begins.
-func (v *Visit) find() *Finished {
-	kept := v.run.turns.Find(v.Turn())
-	if kept.Finished != nil { // what ran finally is kept below the root of its file, and counts beside it
-		kept.Spent = kept.Finished.Tally
-	}
-	own := v.own()
-	own.kept, own.unmet = kept, kept.Spent.clone()
-	return kept.Finished
-}
-
-// finished answers for a turn that an earlier run finished.
-func (v *Visit) finished(f *Finished) Outcome {
-	v.recall(f.Names)
-	v.tally, v.said = f.Tally, f.Said
-	v.rare.unmet = Tally{}
-	o := Outcome{Value: f.Output.V, again: true}
-	switch {
-	case f.Status == skipped:
-		o.Value, o.Skipped = v.prev, true
-	case f.Caught:
-		v.caught = f.Error
-	case f.Error != nil:
-		o.Err = v.run.arise(f.Error)
-	}
-	return o
-}
-
-// restore takes up the cursor of an earlier run.
-func (v *Visit) restore() {
-	if v.vx.forgets {
-		v.frame.forget(v.vx.below())
-	}
-	if v.rare != nil {
-		v.tally.Usage = maps.Clone(v.rare.kept.Failed)
-		v.rare.unmet.sub(v.tally)
-	}
-	c := v.cursor()
-	if c == nil {
-		return
-	}
-	if len(c.Counts) > 0 {
-		v.counts = make([]int, len(v.vx.children))
-		copy(v.counts, c.Counts) // from a store, which may hold anything
-	}
-	v.tally.add(c.Tally)
-	v.rare.unmet.sub(c.Tally)
-	v.said = slices.Clone(c.Said)
-	v.rare.state, v.rare.began, v.rare.asked = c.State, c.Started, c.Asked
-	v.recall(c.Names)
-}
-
-// recall makes the names below what they were when these were kept: others, which the node around it still knew from
-// an earlier round, had been forgotten.
-func (v *Visit) recall(names map[string]Named) {
-	v.frame.forget(v.vx.below())
-	v.frame.restore(v.file.unit, names)
 }
 
 // perform runs the body with what stands around it: catch or on_error.
@@ -384,21 +300,6 @@ func (v *Visit) stopped() *Error {
 		return fatal
 	}
 	return v.place(&Error{Kind: Cancelled, Message: stopping(cause), cause: cause})
-}
-
-// since is when the visit began, in this run or an earlier one.
-func (v *Visit) since() time.Time {
-	own := v.own()
-	if own.began.IsZero() {
-		own.began = v.run.rt.Now()
-		c := Cursor{}
-		if at := v.cursor(); at != nil { // it goes on, and had no limit of time, or has its time again
-			c = *at
-		}
-		c.Folded, c.Beside = "", true
-		v.save(&c, false)
-	}
-	return own.began
 }
 
 // Prev is what the node received. It is shared and must not be changed.
