@@ -127,7 +127,7 @@ func TestWaits(t *testing.T) {
 	p.waits(urfave.NewContext(nil, flags, nil), &engine.Result{RunID: "r1", Waiting: []engine.Approval{
 		{Turn: "/a", Node: "a", Message: "Go\x1b?\nNow?", Options: yesOrNo},
 		{Turn: "/l[0]/b", Node: "b", Message: "0", Options: []string{"it's so", "reject"}},
-		{Turn: "/l[1]/b", Node: "b", Message: "1", Options: []string{"$x", "reject"}},
+		{Turn: "/l[1]/b", Node: "b", Message: "1", Options: []string{"$x", "-x y"}},
 	}})
 	want := `flowrun: the run waits for 3 approvals:
 a asks:
@@ -142,7 +142,7 @@ answer: flowrun approve r1 '/l[0]/b' reject --journal j
 /l[1]/b asks:
   1
 answer: flowrun approve r1 '/l[1]/b' '$x' --journal j
-answer: flowrun approve r1 '/l[1]/b' reject --journal j
+answer: flowrun approve --journal j -- r1 '/l[1]/b' '-x y'
 `
 	if diff := cmp.Diff(want, report.String()); diff != "" {
 		t.Errorf("-want +told:\n%s", diff)

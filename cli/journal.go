@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,14 +139,17 @@ func (w *work) resumable(c *urfave.Context, err error) error {
 
 // next is a command to give next, over the same journal.
 func next(c *urfave.Context, name string, words ...string) string {
-	command := "flowrun " + name
-	for _, w := range words {
-		command += " " + shellWord(w)
-	}
+	command, rest, flag := "flowrun "+name, "", ""
 	if path := c.String("journal"); path != "" {
-		command += " --journal " + shellWord(path)
+		flag = " --journal " + shellWord(path)
 	}
-	return command
+	for _, w := range words {
+		rest += " " + shellWord(w)
+	}
+	if slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) { // such as the option of an approval
+		return command + flag + " --" + rest
+	}
+	return command + rest + flag
 }
 
 // lastRun stands for the latest run.

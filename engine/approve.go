@@ -45,10 +45,9 @@ func listed(texts []string) []any {
 
 // Answer is what somebody said to an [Approval].
 type Answer struct {
-	Value   string    `json:"value"` // one of the approval's options
-	By      string    `json:"by,omitempty"`
-	At      time.Time `json:"at,omitzero"` // zero: in time
-	Comment string    `json:"comment,omitempty"`
+	Value string    `json:"value"` // one of the approval's options
+	By    string    `json:"by,omitempty"`
+	At    time.Time `json:"at,omitzero"` // zero: in time
 }
 
 // Approvals ask people. Several nodes may ask at once.

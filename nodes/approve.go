@@ -114,14 +114,10 @@ func (a *approver) run(v *engine.Visit) (any, error) {
 	return v.Prev(), nil
 }
 
-// rejection says who rejected, and why.
+// rejection says who rejected.
 func rejection(a *engine.Answer) string {
-	s := "rejected"
-	if a.By != "" {
-		s += " by " + a.By
+	if a.By == "" {
+		return "rejected"
 	}
-	if a.Comment != "" {
-		s += ": " + a.Comment
-	}
-	return s
+	return "rejected by " + a.By
 }

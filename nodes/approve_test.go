@@ -36,12 +36,12 @@ func ended(r *engine.Result, err error) string {
 func TestApprove(t *testing.T) {
 	tests := map[string]struct{ src, answer, want string }{
 		"approved, it passes on what it received":  {"name: a\napprove: Go ${{ prev }}?", "approve", `completed: "in"`},
-		"rejected, it fails":                       {"name: a\napprove: Go", "reject", `failed: rejected: a: rejected by ada: no time`},
-		"rejected, it is caught":                   {"approve: Go\ncatch: {set: 'error.kind + \": \" + error.message'}", "reject", `completed: "rejected: rejected by ada: no time"`},
+		"rejected, it fails":                       {"name: a\napprove: Go", "reject", `failed: rejected: a: rejected by ada`},
+		"rejected, it is caught":                   {"approve: Go\ncatch: {set: 'error.kind + \": \" + error.message'}", "reject", `completed: "rejected: rejected by ada"`},
 		"rejected, it goes on":                     {"chain: [{name: a, approve: Go, on_error: continue}, {set: steps.a.error.kind}]", "reject", `completed: "rejected"`},
 		"chosen, the choice is the output":         {"approve: Where\noptions: [north, south]", "south", `completed: "south"`},
 		"an option is a text":                      {"chain: [{approve: Where, options: [north]}, {set: len(prev)}]", "north", `completed: 5`},
-		"options can be rejected":                  {"name: a\napprove: Where\noptions: [north, south]", "reject", `failed: rejected: a: rejected by ada: no time`},
+		"options can be rejected":                  {"name: a\napprove: Where\noptions: [north, south]", "reject", `failed: rejected: a: rejected by ada`},
 		"approve may be an option":                 {"name: a\napprove: Where\noptions: [approve, reject]", "approve", `completed: "approve"`},
 		"an answer that is none":                   {"name: a\napprove: Where\noptions: [north]", "approve", `failed: bad_request: a: the answer "approve" is none of ["north" "reject"]`},
 		"nobody answers":                           {"name: a\napprove: Go ${{ prev }}?", "", `waiting for / "Go in?"`},
@@ -63,9 +63,9 @@ func TestApprove(t *testing.T) {
 		"finally waits for nobody where it waits":  {"name: a\napprove: Go\nfinally: {fail: \"no\"}", "", `waiting for / "Go"`},
 		"what runs finally waits":                  {"set: 1\nfinally: {name: a, approve: Done}", "", `waiting for /a "Done"`},
 		"what runs finally waits after a failure":  {"fail: \"no\"\nfinally: {name: a, approve: Done}", "", `waiting for /a "Done"`},
-		"what ran finally is rejected":             {"set: 1\nfinally: {name: a, approve: Done}", "reject", `failed: rejected: a: rejected by ada: no time`},
+		"what ran finally is rejected":             {"set: 1\nfinally: {name: a, approve: Done}", "reject", `failed: rejected: a: rejected by ada`},
 		"what ran finally hides no failure":        {"name: r\nfail: \"no\"\nfinally: {name: a, approve: Done}", "reject", `failed: fail: r: no`},
-		"retries of the file are not for people":   {"name: a\napprove: Go\ndefaults: {retry: {max_attempts: 3}}", "reject", `failed: rejected: a: rejected by ada: no time`},
+		"retries of the file are not for people":   {"name: a\napprove: Go\ndefaults: {retry: {max_attempts: 3}}", "reject", `failed: rejected: a: rejected by ada`},
 		"a tool of an agent waits with the agent":  {"name: g\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t, args: {input: x}}], reply: done}}\ntools: {t: {flow: asks.yaml, description: asks}}", "", `waiting for /a "Use x?"`},
 		"a tool of an agent is told what was said": {"name: g\nagent: {model: mock, tools: [t], mock: {tool_calls: [{tool: t, args: {input: x}}], reply: done}}\ntools: {t: {flow: asks.yaml, description: asks}}", "approve", `completed: "done"`},
 	}
@@ -75,7 +75,7 @@ func TestApprove(t *testing.T) {
 			people := &desk{}
 			if tt.answer != "" {
 				people.ask = func(context.Context, engine.Approval) (*engine.Answer, error) {
-					return &engine.Answer{Value: tt.answer, By: "ada", Comment: "no time"}, nil
+					return &engine.Answer{Value: tt.answer, By: "ada"}, nil
 				}
 			}
 			result, err := engine.Run(t.Context(), graphOf(t, tt.src), "in", engine.WithApprovals(people))
@@ -243,7 +243,7 @@ func TestApproveReplay(t *testing.T) {
 						<-ctx.Done()
 						return nil, ctx.Err()
 					}
-					return &engine.Answer{Value: tt.answer, By: "ada", At: time.Now(), Comment: "so be it"}, nil
+					return &engine.Answer{Value: tt.answer, By: "ada", At: time.Now()}, nil
 				}}
 				g, to, file := graphOf(t, tt.src), &recording.Recorder{}, filepath.Join(t.TempDir(), "tape.yaml")
 				was, _ := engine.Run(t.Context(), g, "in", engine.WithApprovals(people), engine.WithRecorder(to))
