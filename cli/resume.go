@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -283,32 +284,36 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 	case a.from != "":
 		return a.fork(j, w, rec)
 	case a.retry || !same:
-		ends, err := w.run.Reuse()
+		own, err := w.run.Reuse()
 		if err != nil {
 			return err
 		}
 		var asked []string
 		if a.retry {
-			asked = w.askAnew(ends)
+			asked = w.askAnew(own)
 		}
+		ends, err := inherited(j, w)
+		if err != nil {
+			return err
+		}
+		maps.Copy(ends, own)
 		w.reuse = newReuse(ends, !same)
 		spent := w.run.Find("/").Spent.Usage
 		if err := w.run.Restart(w.head.Digest, asked...); err != nil || len(spent) == 0 {
 			return err
 		}
 		return keep(w.run, engine.Entry{Turn: "/", Cursor: &engine.Cursor{Tally: engine.Tally{Usage: spent}}})
-	case w.head.From != "": // the fork may have been cut before it had taken over all
-		node, err := named(w.graph.Pipeline(), w.head.From)
-		if err == nil {
-			w.reuse, err = before(j, w.head.Origin, node)
-		}
-		if unknown := (*journal.UnknownError)(nil); err != nil && !errors.As(err, &unknown) {
-			return err
-		}
-	case w.run.Restarted():
-		ends, err := w.run.Reuse()
+	case w.head.From != "" || w.run.Restarted(): // it may have been cut before it had taken over all
+		ends, err := inherited(j, w)
 		if err != nil {
 			return err
+		}
+		if w.run.Restarted() {
+			own, err := w.run.Reuse()
+			if err != nil {
+				return err
+			}
+			maps.Copy(ends, own)
 		}
 		w.reuse = newReuse(ends, false)
 	}
@@ -341,10 +346,11 @@ func (a *again) fork(j *journal.Journal, w *work, rec *journal.Record) error {
 	if err != nil {
 		return err
 	}
-	if w.reuse, err = before(j, rec.ID, node); err != nil {
+	ends, err := before(j, rec.ID, node)
+	if err != nil {
 		return err
 	}
-	w.reuse.tells = true
+	w.reuse = newReuse(ends, true)
 	w.head.Origin, w.head.From, w.head.ID, w.head.Batch, w.head.Line = rec.ID, a.from, "", "", 0
 	if w.head.SessionID == rec.ID {
 		w.head.SessionID = ""

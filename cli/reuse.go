@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -62,8 +63,26 @@ func (r *reuse) tell(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
+// inherited is what a fork takes over of the run from which it was forked: nothing where that, or the node, is not there
+// any more. Any other run takes over nothing.
+func inherited(j *journal.Journal, w *work) (map[string]*engine.Finished, error) {
+	none := map[string]*engine.Finished{}
+	if w.head.From == "" {
+		return none, nil
+	}
+	node, err := named(w.graph.Pipeline(), w.head.From)
+	if err != nil {
+		return none, nil
+	}
+	ends, err := before(j, w.head.Origin, node)
+	if unknown := (*journal.UnknownError)(nil); errors.As(err, &unknown) {
+		return none, nil
+	}
+	return ends, err
+}
+
 // before is what a run had finished before a node first began, all where that never did.
-func before(j *journal.Journal, id string, node *spec.Node) (*reuse, error) {
+func before(j *journal.Journal, id string, node *spec.Node) (map[string]*engine.Finished, error) {
 	turns, err := j.Turns(id)
 	if err != nil {
 		return nil, err
@@ -77,7 +96,7 @@ func before(j *journal.Journal, id string, node *spec.Node) (*reuse, error) {
 			ends[t.Turn] = t.Finished
 		}
 	}
-	return newReuse(ends, false), nil
+	return ends, nil
 }
 
 // named is the node of a name, or of a path.
