@@ -148,7 +148,7 @@ func (a *again) take(j *journal.Journal) (*work, *journal.Record, error) {
 	if err != nil {
 		return nil, nil, journalError(a.c, err)
 	}
-	if err := a.fits(rec, a.from != "" && rec.Status == journal.Running); err != nil {
+	if err := a.fits(j, rec, a.from != "" && rec.Status == journal.Running); err != nil {
 		return nil, nil, err
 	}
 	w := &work{head: rec.Head, memory: &memory{j, rec.Head}}
@@ -161,7 +161,7 @@ func (a *again) take(j *journal.Journal) (*work, *journal.Record, error) {
 	if rec, err = j.Get(id); err != nil { // it may have gone on meanwhile
 		err = journalError(a.c, err)
 	} else {
-		err = a.fits(rec, false)
+		err = a.fits(j, rec, false)
 	}
 	if err != nil {
 		w.run.Close()
@@ -171,7 +171,7 @@ func (a *again) take(j *journal.Journal) (*work, *journal.Record, error) {
 }
 
 // fits says why a run does not go on so, if that is so.
-func (a *again) fits(rec *journal.Record, running bool) error {
+func (a *again) fits(j *journal.Journal, rec *journal.Record, running bool) error {
 	id := rec.ID
 	switch {
 	case rec.Status == journal.Damaged:
@@ -191,10 +191,30 @@ func (a *again) fits(rec *journal.Record, running bool) error {
 		return nil
 	case !a.retry:
 		return usage("run %s has completed: %s", id, next(a.c, "runs show", id))
-	case rec.Failures == 0:
-		return usage("run %s has completed, and nothing in it failed: %s", id, next(a.c, "runs show", id))
 	}
-	return nil
+	some, err := failures(j, id)
+	if err == nil && !some {
+		err = usage("run %s has completed, and nothing in it failed: %s", id, next(a.c, "runs show", id))
+	}
+	return journalError(a.c, err)
+}
+
+// failures tells whether something failed in a run, be it that the run went on past it or caught it.
+func failures(j *journal.Journal, id string) (some bool, err error) {
+	turns, err := j.Turns(id)
+	if err != nil {
+		return false, err
+	}
+	ends := map[string]*engine.Finished{} // the latest: it may have failed, and run again
+	for _, t := range turns {
+		if !t.Past && t.Finished != nil {
+			ends[t.Turn] = t.Finished
+		}
+	}
+	for _, f := range ends {
+		some = some || f.Error != nil
+	}
+	return some, nil
 }
 
 // overdue tells whether somebody was to answer earlier than now, so that a run that waits can go on.
