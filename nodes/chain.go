@@ -36,12 +36,11 @@ func lastOf(nodes []*spec.Node) spec.Type {
 
 // runChain keeps after each node what the next one receives, so that a chain that was cut does not carry the rest.
 func runChain(v *engine.Visit, nodes []*spec.Node) (any, error) {
-	next, prev := 0, v.Prev()
-	if state, ok := v.State(); ok {
-		s := state.(map[string]any)
-		next, prev = int(s["next"].(int64)), s["prev"]
+	next, prev, err := goesOn(v, "next", 0)
+	if err != nil {
+		return nil, err
 	}
-	for i := next; i < len(nodes); i++ {
+	for i := int(min(next, int64(len(nodes)))); i < len(nodes); i++ {
 		o, err := v.Child(nodes[i], prev)
 		if err != nil {
 			return nil, err
@@ -52,4 +51,18 @@ func runChain(v *engine.Visit, nodes []*spec.Node) (any, error) {
 		}
 	}
 	return prev, nil
+}
+
+// goesOn is where a sequence goes on, which it saved under a field, and what comes next there receives; the first number
+// and what the node received where it begins. What is kept is data, and may be anything.
+func goesOn(v *engine.Visit, field string, first int64) (at int64, prev any, err error) {
+	state, ok := v.State()
+	if !ok {
+		return first, v.Prev(), nil
+	}
+	s, _ := state.(map[string]any)
+	if at, ok = s[field].(int64); !ok || at < first {
+		return 0, nil, engine.Errorf(engine.Internal, "what was kept of its position has no %s of %d or more", field, first)
+	}
+	return at, s["prev"], nil
 }

@@ -345,6 +345,40 @@ func (t *traffic) load(state any) error {
 	if err := json.Unmarshal([]byte(spec.AsJSON(state)), t); err != nil {
 		return fmt.Errorf("reading where the graph was: %w", err)
 	}
+	if !t.sound() {
+		return engine.Errorf(engine.Internal, "what was kept of its position is not of this graph")
+	}
 	t.again = slices.Sorted(maps.Keys(t.Running))
 	return nil
+}
+
+// sound tells whether what was kept, which is data and may be anything, is of the graph's nodes.
+func (t *traffic) sound() bool {
+	known := func(i int) bool { return i >= 0 && i < len(t.g.Nodes) }
+	if t.Due == nil || t.Running == nil || t.Visits == nil || t.Ends == nil {
+		return false
+	}
+	for _, moving := range []map[int]*visitor{t.Due, t.Running} {
+		for i, d := range moving {
+			if !known(i) || d == nil {
+				return false
+			}
+			for k := range d.Lane.Visits {
+				if !known(k) {
+					return false
+				}
+			}
+		}
+	}
+	for i := range t.Running {
+		if t.Visits[i] < 1 {
+			return false
+		}
+	}
+	for i := range t.Ends {
+		if !known(i) {
+			return false
+		}
+	}
+	return true
 }

@@ -73,10 +73,9 @@ type looper struct {
 
 // run keeps after each iteration what the next one receives.
 func (l *looper) run(v *engine.Visit) (any, error) {
-	i, prev := int64(1), v.Prev()
-	if state, ok := v.State(); ok {
-		s := state.(map[string]any)
-		i, prev = s["iteration"].(int64), s["prev"]
+	i, prev, err := goesOn(v, "iteration", 1)
+	if err != nil {
+		return nil, err
 	}
 	for ; ; i++ {
 		iteration := engine.Local{Name: "iteration", Value: i}

@@ -452,3 +452,53 @@ func TestUsedStaysCounted(t *testing.T) {
 		})
 	}
 }
+
+// Where a container was is data: whatever stands there, the run ends with an error, and nothing panics.
+func TestForgedPosition(t *testing.T) {
+	const (
+		chain = "chain: [{set: 1}, {set: 2}]"
+		loop  = "loop: [{set: 1}]\nmax_iterations: 3"
+		graph = "graph: {a: {set: 1, next: b}, b: {set: 2}}\nstart: a"
+	)
+	tests := map[string]struct {
+		src, state string
+		ends       string // the output; empty where it fails
+	}{
+		"a chain, as it was":                       {chain, `{"next": 1, "prev": 7}`, "2"},
+		"a chain, with a text":                     {chain, `"x"`, ""},
+		"a chain, without a place":                 {chain, `{}`, ""},
+		"a chain, with another kind of place":      {chain, `{"next": "1"}`, ""},
+		"a chain, before its first node":           {chain, `{"next": -1}`, ""},
+		"a chain, behind its last node":            {chain, `{"next": 9007199254740993, "prev": 7}`, "7"},
+		"a loop, with a list":                      {loop, `[1]`, ""},
+		"a loop, with a fraction of an iteration":  {loop, `{"iteration": 1.5}`, ""},
+		"a loop, before its first iteration":       {loop, `{"iteration": 0}`, ""},
+		"a graph, with a number":                   {graph, `1`, ""},
+		"a graph, with nothing":                    {graph, `{"due": null}`, ""},
+		"a graph, with a node that is not there":   {graph, `{"due": {"7": {"values": []}}}`, ""},
+		"a graph, with a negative node":            {graph, `{"running": {"-1": {"values": []}}, "visits": {"-1": 1}}`, ""},
+		"a graph, with nothing of a node":          {graph, `{"running": {"0": null}, "visits": {"0": 1}}`, ""},
+		"a graph, with a node never visited":       {graph, `{"running": {"0": {"values": []}}}`, ""},
+		"a graph, with an end that is not there":   {graph, `{"ends": {"7": 1, "8": 2}}`, ""},
+		"a graph, with a way over what is not one": {graph, `{"due": {"1": {"values": [], "lane": {"visits": {"7": 1}}}}}`, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var e engine.Entry
+			if err := json.Unmarshal([]byte(`{"turn": "/", "cursor": {"state": `+tt.state+`}}`), &e); err != nil {
+				t.Fatal(err)
+			}
+			result, err := engine.Run(t.Context(), graphOf(t, tt.src), nil, engine.WithTurns(engine.NewPosition([]engine.Entry{e})))
+			if tt.ends != "" {
+				if err != nil || compact(result.Output) != tt.ends {
+					t.Errorf("it came to %v, %v, not %s", result.Output, err, tt.ends)
+				}
+				return
+			}
+			if result.Error == nil || result.Error.Kind != engine.Internal {
+				t.Errorf("it came to %v, %v", result.Output, err)
+			}
+		})
+	}
+}
