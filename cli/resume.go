@@ -316,7 +316,10 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 		if err != nil {
 			return err
 		}
-		maps.Copy(ends, own)
+		if a.retry {
+			maps.DeleteFunc(ends, func(_ string, f *engine.Finished) bool { return !succeeded(f) })
+		}
+		overlay(ends, own)
 		w.reuse = newReuse(ends, !same)
 		spent := w.run.Find("/").Spent.Usage
 		if err := w.run.Restart(w.head.Digest, asked...); err != nil || len(spent) == 0 {
@@ -333,7 +336,7 @@ func (a *again) prepare(j *journal.Journal, w *work, rec *journal.Record, same b
 			if err != nil {
 				return err
 			}
-			maps.Copy(ends, own)
+			overlay(ends, own)
 		}
 		w.reuse = newReuse(ends, false)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ func newReuse(ends map[string]*engine.Finished, tells bool) *reuse {
 
 func (r *reuse) find(turn, basis string) (*engine.Finished, bool) {
 	f := r.ends[turn]
-	if f == nil || f.Basis != basis || !succeeded(f) {
+	if f == nil || f.Basis != basis {
 		return nil, false
 	}
 	r.mu.Lock()
@@ -81,21 +82,39 @@ func inherited(j *journal.Journal, w *work) (map[string]*engine.Finished, error)
 	return ends, err
 }
 
-// before is what a run had finished before a node first began, all where that never did.
+// overlay adds what a run did itself: what failed there runs again.
+func overlay(ends, own map[string]*engine.Finished) {
+	for turn, f := range own {
+		if succeeded(f) {
+			ends[turn] = f
+		} else {
+			delete(ends, turn)
+		}
+	}
+}
+
+// before is what a run had finished before a node first began, all where that never did. Failures are among it as far
+// as the run is known to have gone past them: all where it completed, else those that were caught.
 func before(j *journal.Journal, id string, node *spec.Node) (map[string]*engine.Finished, error) {
 	turns, err := j.Turns(id)
 	if err != nil {
 		return nil, err
 	}
 	ends := map[string]*engine.Finished{}
+	begun, past := false, false
 	for _, t := range turns {
-		if !t.Past && under(t.Turn, node.Path()) {
-			break
+		if t.Past {
+			continue
 		}
-		if !t.Past && t.Finished != nil {
+		begun = begun || under(t.Turn, node.Path())
+		if !begun && t.Finished != nil {
 			ends[t.Turn] = t.Finished
 		}
+		if t.Turn == "/" && t.Finished != nil {
+			past = succeeded(t.Finished)
+		}
 	}
+	maps.DeleteFunc(ends, func(_ string, f *engine.Finished) bool { return !past && !f.Caught && !succeeded(f) })
 	return ends, nil
 }
 

@@ -28,7 +28,7 @@ func (v *Visit) leaf() (any, *Error) {
 
 // again tells whether a failed attempt is made again.
 func (v *Visit) again(err *Error, attempt int) bool {
-	return !err.stops() && v.vx.retry.again(err, attempt)
+	return !err.stops() && !(v.rare != nil && v.rare.failed) && v.vx.retry.again(err, attempt)
 }
 
 // pause waits for the next attempt to be due.
@@ -65,6 +65,10 @@ func (v *Visit) attempt(n int) (any, *Error) {
 	}
 	v.show()
 	if f := v.known(); f != nil {
+		if f.Error != nil {
+			v.own().failed = true
+			return nil, v.run.arise(f.Error)
+		}
 		return f.Output.V, nil
 	}
 	body := v.decide

@@ -41,7 +41,8 @@ func (v *Visit) basis() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// known is how the same work ended before; nil where it is not known, or did not succeed. It works out the basis.
+// known is how the same work ended before; nil where it is not known, or where what a catch made of it says nothing of
+// the work itself. It works out the basis.
 func (v *Visit) known() *Finished {
 	r := v.run
 	if r.turns == nil || v.passing() {
@@ -54,11 +55,16 @@ func (v *Visit) known() *Finished {
 	if r.reuse == nil {
 		return nil
 	}
-	if f, ok := r.reuse(v.Turn(), own.basis); ok && f.Status == string(Completed) && f.Error == nil {
+	if f, ok := r.reuse(v.Turn(), own.basis); ok && f.ended() && (f.Error == nil || f.Caught || v.vx.catch == nil) {
 		if len(f.Said) > 0 { // which this run remembers, too
 			own.memory = &f.Said[0].Memory
 		}
 		return f
 	}
 	return nil
+}
+
+// ended tells whether the work was done, with success or without.
+func (f *Finished) ended() bool {
+	return f.Status == string(Completed) || f.Status == string(Failed) && f.Error != nil
 }

@@ -40,15 +40,16 @@ const none = -1
 
 // rare is what few visits have, and no other need pay for.
 type rare struct {
-	kept  Kept                   // what an earlier run of the same turn left
-	unmet Tally                  // what that used, as far as it was not met again
-	state Value                  // of the container, for its cursor; of a leaf, what it noted
-	lost  Tally                  // of what was stopped below
-	basis string                 // of a leaf, where turns are kept
-	asked int                    // questions that its leaf has put to the world, tools aside
-	began time.Time              // for its time limits: in this run or the one that first began it
-	sub   *subRun                // of its leaf as an agent
-	runs  map[*spec.Pipeline]int // of files below its leaf
+	kept   Kept                   // what an earlier run of the same turn left
+	unmet  Tally                  // what that used, as far as it was not met again
+	state  Value                  // of the container, for its cursor; of a leaf, what it noted
+	lost   Tally                  // of what was stopped below
+	basis  string                 // of a leaf, where turns are kept
+	failed bool                   // of a leaf: so its work is known to have ended, with all its attempts
+	asked  int                    // questions that its leaf has put to the world, tools aside
+	began  time.Time              // for its time limits: in this run or the one that first began it
+	sub    *subRun                // of its leaf as an agent
+	runs   map[*spec.Pipeline]int // of files below its leaf
 
 	memory   *Memory   // of its leaf, which ended well
 	recalled *[]Memory // by its leaf
