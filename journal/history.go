@@ -302,13 +302,13 @@ func (j *Journal) turns(s *Summary, each func(n int64, t Turn)) error {
 	})
 }
 
-// Events are the events of a run, in their order.
+// Events are the events of a run, in their order; not nil where there are none.
 func (j *Journal) Events(id string) ([]engine.Event, error) {
 	s, err := j.find(id)
 	if err != nil {
 		return nil, err
 	}
-	var all []engine.Event
+	all := []engine.Event{}
 	err = j.rows(s, "SELECT key, event, large FROM events", func(rows *sql.Rows) error {
 		var at int64
 		var event, large string

@@ -367,6 +367,9 @@ func TestRestart(t *testing.T) {
 	if r, err = j.Take("r"); err != nil {
 		t.Fatal(err)
 	}
+	if events, err := j.Events("r"); events == nil || err != nil {
+		t.Errorf("without events it has %v, %v: to programs that is no list", events, err)
+	}
 	if r.Find("/a").Finished == nil {
 		t.Error("it was given up before anything began again, and has forgotten all")
 	}
