@@ -67,8 +67,12 @@ func entry(b *strings.Builder, name, meaning string, column int) {
 // flagHelp is how a flag is written, and what it means. The value's name stands between backquotes in the flag's usage.
 func flagHelp(f urfave.Flag) (name, usage string) {
 	name, usage = "--"+f.Names()[0], f.(urfave.DocGenerationFlag).GetUsage()
-	for _, short := range f.Names()[1:] {
-		name = "-" + short + ", " + name
+	for _, other := range f.Names()[1:] {
+		dashes := "--"
+		if len(other) == 1 {
+			dashes = "-"
+		}
+		name = dashes + other + ", " + name
 	}
 	if parts := strings.Split(usage, "`"); len(parts) == 3 {
 		usage = strings.Join(parts, "")

@@ -49,7 +49,7 @@ func (p *program) runsCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "since", Usage: "ls and prune: only runs that began at a `TIME` or later"},
 			&urfave.StringFlag{Name: "until", Usage: "ls and prune: only runs that began before a `TIME`"},
 			&urfave.IntFlag{Name: "limit", Base: 10, Usage: "ls: at most `N`, the newest; 0 is all (default 50, with --output json all)"},
-			&urfave.StringFlag{Name: "before", Usage: "prune: the same as --until"},
+			&urfave.StringFlag{Name: "before", Usage: "prune: the same as --until `TIME`"},
 			&urfave.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` is text or json"},
 			&urfave.BoolFlag{Name: "no-color", Usage: "logs: no colours, as with NO_COLOR in the environment"},
 			journalFlag(),
