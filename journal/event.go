@@ -1,16 +1,18 @@
 package journal
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/flowrun/flowrun/engine"
 )
 
-// eventRow is an event as [engine.Event] writes it.
+// eventRow is an event as [engine.Event] writes it, with what progress calls its node.
 type eventRow struct {
 	Seq       int               `json:"seq"`
 	Time      time.Time         `json:"time"`
@@ -43,6 +45,8 @@ type eventRow struct {
 	Value     string            `json:"value"`
 	By        string            `json:"by"`
 	Duration  int64             `json:"duration_ms"`
+	Item      *int              `json:"item"`
+	Label     string            `json:"label"` // where it is neither the node's name nor the turn
 }
 
 // usageRow is a usage as events show it.
@@ -76,8 +80,24 @@ func encodeEvent(e engine.Event) *row {
 	if len(b) > inline {
 		b = eventValues(e, r.large.take).AppendJSON(b[:0])
 	}
-	r.json = string(b)
+	r.json = string(appendNames(b, e))
 	return r
+}
+
+// appendNames puts what progress calls the node of an event behind what is told of it.
+func appendNames(b []byte, e engine.Event) []byte {
+	b = b[:len(b)-1]
+	if e.Item != nil {
+		b = strconv.AppendInt(append(b, `,"item":`...), int64(*e.Item), 10)
+	}
+	if e.Label != "" && e.Label != label(e) {
+		quoted, err := json.Marshal(e.Label)
+		if err != nil {
+			panic(err) // a text always is JSON
+		}
+		b = append(append(b, `,"label":`...), quoted...)
+	}
+	return append(b, '}')
 }
 
 // eventValues changes the values of an event, in a copy.
@@ -100,14 +120,16 @@ func decodeEvent(f folder, text, names string) (engine.Event, error) {
 	e := engine.Event{Seq: r.Seq, Time: r.Time, RunID: r.RunID, UserID: r.UserID, SessionID: r.SessionID, Type: r.Type, Workflow: r.Workflow, Node: r.Node, Path: r.Path,
 		Turn: r.Turn, Visit: r.Visit, Kind: r.Kind, Input: r.Input.V, Output: r.Output.V, Error: r.Error, Attempt: r.Attempt, Delay: time.Duration(r.Delay) * time.Millisecond,
 		SubRunID: r.SubRunID, Model: r.Model, Usage: r.Usage.usage(), Text: r.Text, Tool: r.Tool, CallID: r.CallID, Arguments: r.Arguments.V,
-		Duration: time.Duration(r.Duration) * time.Millisecond, Approvals: r.Approvals, Value: r.Value, By: r.By}
+		Duration: time.Duration(r.Duration) * time.Millisecond, Approvals: r.Approvals, Value: r.Value, By: r.By, Item: r.Item, Label: r.Label}
 	if e.Type == engine.ApprovalRequested {
 		e.Approvals = []engine.Approval{{Turn: e.Turn, Node: e.Node, Message: r.Message, Options: r.Options, Deadline: r.Deadline}}
 	}
 	if e.Error != nil {
-		e.Item, e.Pos = e.Error.Item, e.Error.Pos
+		e.Pos = e.Error.Pos
 	}
-	e.Label = label(e)
+	if e.Label == "" {
+		e.Label = label(e)
+	}
 	if names == "" {
 		return e, nil
 	}
@@ -132,7 +154,7 @@ func (r *eventRow) check() error {
 	return checkError(r.Error)
 }
 
-// label is what people call the node: its name, or else its turn.
+// label is what people call a node of which its kind says nothing: its name, or else its turn.
 func label(e engine.Event) string {
 	if e.Node != e.Path {
 		return e.Node

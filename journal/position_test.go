@@ -113,9 +113,10 @@ func TestEventsComeBack(t *testing.T) {
 			Input: []any{int64(1)}, Output: map[string]any{"k": 2.5}, Error: failed, Duration: 3 * time.Millisecond, Attempt: 2, Delay: time.Second, SubRunID: "x", Model: "m",
 			Usage: engine.Usage{InputTokens: 1, CachedTokens: 2, OutputTokens: 3, ReasoningTokens: 4, Calls: 5, CacheHits: 6, Cost: 123_456_789_012}, Tool: "t", CallID: "c", Arguments: map[string]any{"a": nil},
 			Approvals: []engine.Approval{{Turn: "/n#2", Node: "n", Message: "Well?", Options: []string{"approve"}, Deadline: time.Unix(9, 0).UTC()}}, Value: "approve", By: "ada"}
-		if i%2 == 0 {
+		if e.Label = "n"; i%2 == 0 {
 			e.Error = nil
 			e.Usage.Unpriced = 1
+			e.Item, e.Label = &i, "researcher\n\"1\""
 		}
 		r.Hear(e)
 		if kind != engine.ModelDelta {
@@ -130,8 +131,11 @@ func TestEventsComeBack(t *testing.T) {
 	var got []string
 	for _, e := range events {
 		got = append(got, string(e.AppendJSON(nil)))
-		if e.Label != "n" {
-			t.Errorf("its label is %q", e.Label)
+		switch i := e.Seq - 1; {
+		case i%2 == 0 && (e.Item == nil || *e.Item != i || e.Label != "researcher\n\"1\""):
+			t.Errorf("event %d is of item %v and called %q", e.Seq, e.Item, e.Label)
+		case i%2 == 1 && (e.Item != nil || e.Label != "n"):
+			t.Errorf("event %d is of item %v and called %q, and has none and is n", e.Seq, e.Item, e.Label)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
