@@ -21,11 +21,12 @@ import (
 // What stands behind the members of an event.
 const (
 	previousMember  = `,"previous":"`
-	signatureMember = `","signature":"`
+	quote           = `"`
+	signatureMember = `,"signature":"`
 	lineEnd         = `"}`
 	digits          = 2 * sha256.Size // of a signature
 
-	tail = len(previousMember) + digits + len(signatureMember) + digits + len(lineEnd)
+	tail = len(previousMember) + digits + len(quote) + len(signatureMember) + digits + len(lineEnd)
 )
 
 // first stands in the first line in place of the signature of the line before.
@@ -65,7 +66,7 @@ func parse(line []byte) (s signed, ok bool) {
 	for _, part := range []struct {
 		text string
 		into *string
-	}{{previousMember, &s.previous}, {signatureMember, &s.signature}} {
+	}{{previousMember, &s.previous}, {quote + signatureMember, &s.signature}} {
 		if !bytes.HasPrefix(rest, []byte(part.text)) {
 			return s, false
 		}
@@ -89,7 +90,7 @@ func (s signed) fits(key Key) bool { return hmac.Equal([]byte(key.sign(s.text)),
 func (k Key) appendLine(b, event []byte, previous string) (line []byte, signature string) {
 	from := len(b)
 	b = append(b, event[:len(event)-1]...)
-	b = append(append(b, previousMember...), previous...)
+	b = append(append(append(b, previousMember...), previous...), quote...)
 	signature = k.sign(b[from:])
 	b = append(append(b, signatureMember...), signature...)
 	return append(append(b, lineEnd...), '\n'), signature

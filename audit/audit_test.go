@@ -2,6 +2,10 @@ package audit
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -189,6 +193,25 @@ func TestTampering(t *testing.T) {
 				t.Errorf("%d lines are good before line %d", r.Lines, r.Problem.Line)
 			}
 		})
+	}
+}
+
+// TestSignature checks a trail as other programs do, by what the documentation says of its lines.
+func TestSignature(t *testing.T) {
+	t.Parallel()
+	_, lines := trail(t)
+	previous := strings.Repeat("0", 64)
+	for i, line := range lines {
+		var members struct{ Previous, Signature string }
+		if err := json.Unmarshal([]byte(line), &members); err != nil {
+			t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, testKey)
+		mac.Write([]byte(line[:strings.LastIndex(line, `,"signature":`)]))
+		if got := hex.EncodeToString(mac.Sum(nil)); members.Signature != got || members.Previous != previous {
+			t.Errorf("line %d is signed %s after %s, want %s after %s", i+1, members.Signature, members.Previous, got, previous)
+		}
+		previous = members.Signature
 	}
 }
 
