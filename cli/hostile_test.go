@@ -184,6 +184,18 @@ func TestBadKindsOfFiles(t *testing.T) {
 	survive(t, dir, nil, 0, "validate", "includes.yaml")
 }
 
+// A user or session that no text can keep would be another one when the run goes on.
+func TestBadIdentities(t *testing.T) {
+	t.Parallel()
+	dir := hostileFolder(t, "set: '\"fine\"'")
+	for _, flag := range []string{"--user-id", "--session-id"} {
+		stderr, _ := survive(t, dir, nil, 2, "run", "p.yaml", "--no-journal", flag, "\xff")
+		if want := flag + ` is text in UTF-8, not "\xff"`; !strings.Contains(stderr, want) {
+			t.Errorf("standard error has no %s:\n%s", want, stderr)
+		}
+	}
+}
+
 // hostileFolder has what is no plain file beside p.yaml: links that lead out, inside and round, devices, a FIFO.
 func hostileFolder(t *testing.T, src ...any) string {
 	t.Helper()

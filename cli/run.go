@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -185,6 +186,11 @@ func (p *program) head(c *urfave.Context, pipeline *spec.Pipeline, input any) (j
 	}
 	if !runID.MatchString(h.ID) || h.ID != "" && strings.Trim(h.ID, ".") == "" {
 		return h, usage("--run-id has letters, digits, _, . and - only, at most 100, no - at its start, and not dots alone")
+	}
+	for _, flag := range []string{"user-id", "session-id"} {
+		if id := c.String(flag); !utf8.ValidString(id) { // it would be another when it is read back
+			return h, usage("--%s is text in UTF-8, not %q", flag, id)
+		}
 	}
 	if h.ID == lastRun {
 		return h, usage("--run-id %s would stand for the latest run", lastRun)

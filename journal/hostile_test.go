@@ -297,6 +297,11 @@ func TestRunIDs(t *testing.T) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
+	for _, h := range []journal.Head{{ID: "r", UserID: "\xff"}, {ID: "r", SessionID: "\xff"}} { // read back, all of these would be one
+		if _, err := j.Begin(h); err == nil || err.Error() != `a user or session is text, not "\xff"` {
+			t.Errorf("%+v: %v", h, err)
+		}
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
 		t.Errorf("beside the folder there is %v, %v", entries, err)

@@ -157,3 +157,13 @@ func checkID(id string) error {
 	}
 	return nil
 }
+
+// checkIdentity refuses users and sessions that would be others when they are read back.
+func checkIdentity(h Head) error {
+	for _, id := range []string{h.UserID, h.SessionID} {
+		if !utf8.ValidString(id) {
+			return fmt.Errorf("a user or session is text, not %s", quoted(id))
+		}
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"sync"
@@ -116,7 +117,7 @@ func (a *anew) write(t *tx, run int64) error {
 // Begin begins a run, which this process owns until the run is closed. The error is an [*ExistsError] where there is
 // one of that id.
 func (j *Journal) Begin(h Head) (*Run, error) {
-	if err := checkID(h.ID); err != nil {
+	if err := cmp.Or(checkID(h.ID), checkIdentity(h)); err != nil {
 		return nil, err
 	}
 	owned, err := j.folder.own(h.ID)
