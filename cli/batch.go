@@ -165,17 +165,19 @@ func (b *batch) files(c *urfave.Context) (err error) {
 		return b.unread(err)
 	}
 	out, failed := c.String("out"), c.String("failed")
-	if failed == "" && out != "" {
+	if info, err := os.Stat(out); failed == "" && out != "" && (err != nil || info.Mode().IsRegular()) {
 		ext := ".jsonl"
 		if b.isCSV {
 			ext = ".csv"
 		}
 		failed = strings.TrimSuffix(out, filepath.Ext(out)) + ".failed" + ext
 	}
-	if same := sameFile(file, out, failed); same != "" {
-		return usage("%s is read, and cannot be written at the same time", same)
+	for _, path := range []string{out, failed} {
+		if sameFile(path, b.name) || sameFile(path, b.file) {
+			return usage("%s is read, and cannot be written at the same time", path)
+		}
 	}
-	if out != "" && out == failed {
+	if sameFile(out, failed) {
 		return usage("--out and --failed cannot be the same file")
 	}
 	b.out = b.Out
@@ -203,21 +205,18 @@ func regular(f *os.File) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// sameFile gives the path that leads to an open file, if one does.
-func sameFile(f *os.File, paths ...string) string {
-	if f == nil {
-		return ""
+// sameFile tells whether two paths lead to one file, that is or would be; a device is none, and - leads to none.
+func sameFile(a, b string) bool {
+	if a == "" || a == "-" || b == "" || b == "-" {
+		return false
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return ""
+	if one, err := os.Stat(a); err == nil {
+		other, err := os.Stat(b)
+		return err == nil && one.Mode().IsRegular() && os.SameFile(one, other)
 	}
-	for _, path := range paths {
-		if other, err := os.Stat(path); err == nil && os.SameFile(info, other) {
-			return path
-		}
-	}
-	return ""
+	one, err := located(a)
+	other, wrong := located(b)
+	return err == nil && wrong == nil && one == other
 }
 
 // survey reads the inputs once to count them and, where the batch was begun before, to see that they are the same.

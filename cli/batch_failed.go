@@ -50,7 +50,7 @@ func (l *failedLines) close() error {
 		return nil
 	}
 	err := l.f.Close()
-	if l.n == 0 {
+	if info, wrong := os.Lstat(l.f.Name()); l.n == 0 && wrong == nil && info.Mode().IsRegular() { // no device and no link
 		err = cmp.Or(os.Remove(l.f.Name()), err)
 	}
 	return err

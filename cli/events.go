@@ -146,13 +146,16 @@ func lastAgents(p *spec.Pipeline) map[spec.Pos]bool {
 	return last
 }
 
-// events opens where events are written; nil where nobody asked for them.
-func (p *program) events(path string) (*eventFile, error) {
+// events opens where the events of a file's run are written; nil where nobody asked for them.
+func (p *program) events(path, file string) (*eventFile, error) {
 	switch path {
 	case "":
 		return nil, nil
 	case "-":
 		return newEventFile(nopCloser{p.Out}), nil
+	}
+	if sameFile(path, file) {
+		return nil, usage("%s is read, and cannot be written at the same time", path)
 	}
 	f, err := os.Create(path)
 	if err != nil {

@@ -122,7 +122,7 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	opts = append(opts, trail.options(cancel)...)
-	events, err := p.events(c.String("events"))
+	events, err := p.events(c.String("events"), w.file)
 	if err != nil {
 		return err
 	}
