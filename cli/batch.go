@@ -92,6 +92,7 @@ type batch struct {
 	isCSV   bool
 	journal *journal.Journal
 	kept    *keptRuns // nil where nothing was begun before
+	release func()    // lets another process have the batch; nil where nothing keeps it from one
 	report  batchReport
 	out     io.Writer
 	failed  *failedLines
@@ -130,6 +131,11 @@ func (p *program) batch(c *urfave.Context) error {
 		defer b.journal.Close()
 		b.opts = append(b.opts, engine.WithApprovals(&answers{})) // nobody is asked now: lines wait
 	}
+	defer func() {
+		if b.release != nil {
+			b.release()
+		}
+	}()
 	if err := b.resume(c); err != nil {
 		return err
 	}

@@ -191,7 +191,36 @@ func TestBatchTwice(t *testing.T) {
 	waitFor(t, func() bool { return p.read("ran.txt") != "" })
 	other := p.again(append(slices.Clone(p.cmd.Args[1:]), "--quiet")...)
 	other.start()
-	if code := other.exit(); code != 2 || !regexp.MustCompile(`^flowrun: run [0-9a-f-]+ goes on in process \d+`).MatchString(other.report.String()) {
+	if code := other.exit(); code != 2 || !regexp.MustCompile(`^flowrun: the batch goes on in process \d+`).MatchString(other.report.String()) {
 		t.Errorf("exit code %d, want 2:\n%s", code, other.report.String())
+	}
+}
+
+// TestBatchTwiceAtFirst refuses it also before any line began, when no run tells of the batch.
+func TestBatchTwiceAtFirst(t *testing.T) {
+	t.Parallel()
+	p := batched(t, 0, "--inputs", "-")
+	inputs, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	p.cmd.Stdin = inputs
+	p.start()
+	inputs.Close()
+	waitFor(t, func() bool { _, err := os.Stat(filepath.Join(p.cmd.Dir, "out.jsonl")); return err == nil })
+	other := p.again(p.cmd.Args[1:]...)
+	other.start()
+	if code := other.exit(); code != 2 || !strings.Contains(other.report.String(), fmt.Sprintf("the batch goes on in process %d since", p.cmd.Process.Pid)) {
+		t.Errorf("exit code %d, want 2:\n%s", code, other.report.String())
+	}
+	feed.Close()
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d, want 0:\n%s", code, p.report.String())
+	}
+	again := p.again(p.cmd.Args[1:]...)
+	again.start()
+	if code := again.exit(); code != 0 {
+		t.Errorf("afterwards: exit code %d, want 0:\n%s", code, again.report.String())
 	}
 }

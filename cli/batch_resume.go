@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -91,6 +92,15 @@ func (b *batch) resume(c *urfave.Context) error {
 	key, err := b.identity()
 	if err != nil {
 		return err
+	}
+	if b.journal != nil && !c.Bool("new") {
+		b.release, err = b.journal.OwnBatch(key + "-")
+		if live := (*journal.LiveError)(nil); errors.As(err, &live) {
+			return usage("the batch goes on in %s", live.Owner)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	began := time.Now().UTC()
 	for {

@@ -15,6 +15,19 @@ type Batch struct {
 	Live []Summary    // those that go on now
 }
 
+// OwnBatch takes for this process, until release is called, all batches whose ids begin with a prefix. The error is a
+// [*LiveError] with that prefix where another process has them.
+func (j *Journal) OwnBatch(prefix string) (release func(), err error) {
+	owned, err := j.folder.own("\xff" + prefix) // no run is called so: it is no text
+	if live := (*LiveError)(nil); errors.As(err, &live) {
+		return nil, &LiveError{prefix, live.Owner}
+	}
+	if err != nil {
+		return nil, j.w.wrong(err)
+	}
+	return owned.release, nil
+}
+
 // LatestBatch is the last batch, in the order of the ids, whose id begins with a prefix; empty where there is none.
 func (j *Journal) LatestBatch(prefix string) (id string, err error) {
 	err = j.db.QueryRow("SELECT batch FROM runs WHERE batch <> '' AND batch >= ? AND batch < ? ORDER BY batch DESC LIMIT 1", prefix, prefix+"\U0010ffff").Scan(&id)
