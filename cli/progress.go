@@ -50,6 +50,9 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (p *progress) hear(e engine.Event) {
+	if e.Type == engine.WorkflowStarted && !p.began.IsZero() { // it was resumed, and told of itself anew
+		p.tree, p.total, p.steps = newTree(), engine.Usage{}, 0
+	}
 	other := p.tree.asked(e.Turn)
 	n := p.tree.hear(e)
 	hidden := p.brief && n.crowded()
