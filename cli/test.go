@@ -124,23 +124,24 @@ const watchEvery = 300 * time.Millisecond
 
 // watch runs the tests, and again whenever something changed since they began, until ctx ends.
 func (p *program) watch(ctx context.Context, names []string, once func() error) error {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	for {
 		before := traces(names)
 		p.exit(once()) // which tells what was wrong
-		fmt.Fprintln(p.Err, "waiting for a change; Ctrl-C ends")
-		for slices.Equal(before, traces(names)) {
+		if ctx.Err() == nil {
+			fmt.Fprintln(p.Err, "waiting for a change; Ctrl-C ends")
+		}
+		for again := false; !again; again = !slices.Equal(before, traces(names)) {
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
-			case <-tick.C:
+			case <-time.After(watchEvery):
 			}
 		}
 	}
 }
 
-// traces tell apart states of the folders that hold tests: the files in them, with their sizes and times.
+// traces tell apart states of the folders that hold tests: the files in them, with their sizes and times. What the
+// program itself writes there, as where its report goes to a file, is no change.
 func traces(names []string) []string {
 	folders := map[string]bool{}
 	if len(names) == 0 {
@@ -161,7 +162,7 @@ func traces(names []string) []string {
 			case e.IsDir():
 				look(path)
 			default:
-				if info, err := e.Info(); err == nil {
+				if info, err := e.Info(); err == nil && !written(info) {
 					all = append(all, fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano()))
 				}
 			}
@@ -174,4 +175,12 @@ func traces(names []string) []string {
 		look(filepath.Clean(name))
 	}
 	return all
+}
+
+// written says that a file is where the program's own output goes.
+func written(info os.FileInfo) bool {
+	return slices.ContainsFunc([]*os.File{os.Stdout, os.Stderr}, func(f *os.File) bool {
+		own, err := f.Stat()
+		return err == nil && os.SameFile(own, info)
+	})
 }

@@ -38,3 +38,31 @@ func TestWatch(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, p.report.String())
 	}
 }
+
+// A pipeline that changes a file beside it at each run does not keep the watch from ending at the first signal, and its
+// own report in that folder is no change.
+func TestWatchEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	report, err := os.Create(filepath.Join(dir, "report.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close()
+	p := &process{t: t, cmd: exec.Command("flowrun", "test", "--watch", "--allow-exec=sh"), ended: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, os.Environ(), report, &p.report
+	for name, src := range map[string]string{
+		"p.yaml":      "exec: [sh, -c, echo >> count; wc -l < count]\n",
+		"p.test.yaml": "cases: [{name: one}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(src), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.start()
+	p.report.await(t, "waiting for a change; Ctrl-C ends\nwaiting for a change")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 143 {
+		t.Errorf("exit code %d:\n%s", code, p.report.String())
+	}
+}
