@@ -206,13 +206,13 @@ func (s *server) use(ctx context.Context, c *engine.Call, do func(*mcp.Client) e
 	return engine.Errorf(engine.Tool, "%s: %s", s.form.tool.name, s.why(err, c))
 }
 
-// why says what is wrong with the server: where its process ended, that.
+// why says what is wrong with the server: where its process ended by itself, that.
 func (s *server) why(err error, c *engine.Call) string {
 	message := c.Hide(err.Error())
 	if s.process == nil || errors.Is(err, mcp.ErrFlood) {
 		return message
 	}
-	return s.process.why(message, c)
+	return s.process.why(message, s.client != nil && s.client.Ended(err), c)
 }
 
 // begin starts the server and its session.
@@ -302,16 +302,18 @@ func (p *process) leave() {
 	}
 }
 
-// why adds to a message how the process ended, if it did, and the end of what it said.
-func (p *process) why(message string, c *engine.Call) string {
-	p.leave()
-	select {
-	case <-p.ended:
-		message = "the server ended"
-		if p.exit != nil {
-			message += " (" + p.exit.Error() + ")"
+// why is a message with the end of what the process said; where it ended by itself, how it did so.
+func (p *process) why(message string, ended bool, c *engine.Call) string {
+	if ended {
+		p.leave()
+		select {
+		case <-p.ended:
+			message = "the server ended"
+			if p.exit != nil {
+				message += " (" + p.exit.Error() + ")"
+			}
+		default:
 		}
-	default:
 	}
 	p.mu.Lock()
 	said := strings.TrimSpace(ending(c.Hide(string(p.stderr)), 2<<10))

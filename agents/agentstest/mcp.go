@@ -18,7 +18,7 @@ const MCPFault = "MCP_FAULT"
 
 // MCP is a server of the Model Context Protocol on standard input and output, with a fault:
 //
-//	none       says what it hears (echo), adds (add), fails (fail), shows its environment (environ)
+//	none       says what it hears (echo), adds (add), fails (fail), shows its environment (environ), gives data (exact)
 //	crash      says why on standard error and ends when a tool is called
 //	stillborn  does so at once
 //	hang       never answers a call
@@ -36,6 +36,9 @@ const MCPFault = "MCP_FAULT"
 //	names      has a tool whose name is none
 //	twice      has two tools of one name
 //	garbage    answers with what is no JSON
+//	greets     says hello before it says anything else
+//	refuses    answers the first request with an error
+//	ancient    speaks a version of the protocol that there never was
 func MCP(fault string) {
 	s := &mcpServer{fault: fault, out: bufio.NewWriter(os.Stdout), tool: 1}
 	switch fault {
@@ -43,6 +46,8 @@ func MCP(fault string) {
 		s.crash()
 	case "slow":
 		time.Sleep(time.Second)
+	case "greets":
+		fmt.Println("Hello, I am listening.")
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	case "orphan":
@@ -110,7 +115,15 @@ func (s *mcpServer) answer(id, result any) {
 func (s *mcpServer) hear(m mcpMessage) {
 	switch m.Method {
 	case "initialize":
-		s.answer(m.ID, map[string]any{"protocolVersion": "2025-06-18", "capabilities": map[string]any{"tools": map[string]any{"listChanged": true}},
+		version := "2025-06-18"
+		switch s.fault {
+		case "ancient":
+			version = "1999-01-01"
+		case "refuses":
+			s.send(map[string]any{"jsonrpc": "2.0", "id": m.ID, "error": map[string]any{"code": -32000, "message": "no licence"}})
+			return
+		}
+		s.answer(m.ID, map[string]any{"protocolVersion": version, "capabilities": map[string]any{"tools": map[string]any{"listChanged": true}},
 			"serverInfo": map[string]any{"name": "fake", "version": "1"}})
 	case "tools/list":
 		s.list(m)
@@ -156,7 +169,7 @@ func (s *mcpServer) list(m mcpMessage) {
 	default:
 		text := map[string]any{"text": map[string]any{"type": "string"}}
 		number := map[string]any{"type": "number"}
-		tools = []any{mcpTool("echo", text, "text"), mcpTool("add", map[string]any{"a": number, "b": number}, "a", "b"), mcpTool("fail", nothing), mcpTool("environ", nothing)}
+		tools = []any{mcpTool("echo", text, "text"), mcpTool("add", map[string]any{"a": number, "b": number}, "a", "b"), mcpTool("fail", nothing), mcpTool("environ", nothing), mcpTool("exact", nothing)}
 	}
 	result := map[string]any{"tools": tools}
 	if next != "" {
@@ -208,6 +221,8 @@ func (s *mcpServer) does(m mcpMessage) {
 		a, _ := args["a"].(float64)
 		b, _ := args["b"].(float64)
 		s.answer(m.ID, map[string]any{"content": []any{map[string]any{"type": "text", "text": fmt.Sprint(a + b)}}, "structuredContent": map[string]any{"sum": a + b}})
+	case "exact":
+		s.answer(m.ID, map[string]any{"content": []any{}, "structuredContent": json.RawMessage(`{"id":9007199254740993,"of":[-9007199254740993,0.5,"\u0001"]}`)})
 	case "fail":
 		s.text(m, "it cannot be done", true)
 	case "environ":

@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -46,8 +47,10 @@ type Result struct {
 // Client speaks to one server. It may be used by several goroutines at once.
 type Client struct {
 	session *sdk.ClientSession
-	open    atomic.Int64 // requests that wait for their answer
-	traffic atomic.Int64 // bytes since the first of them began, less what those after it may have
+	open    atomic.Int64          // requests that wait for their answer
+	traffic atomic.Int64          // bytes since the first of them began, less what those after it may have
+	broken  atomic.Pointer[error] // why nothing more is read, where the library would say it in its own way
+	gone    atomic.Bool           // a process closed its streams
 	cut     context.CancelFunc
 
 	mu    sync.Mutex
@@ -58,7 +61,13 @@ type Client struct {
 // Speak begins a session over the streams of a process. Close closes them.
 func Speak(ctx context.Context, out io.ReadCloser, in io.WriteCloser) (*Client, error) {
 	c := &Client{cut: func() { in.Close(); out.Close() }}
-	return c, c.connect(ctx, &sdk.IOTransport{Reader: &metered{out, c}, Writer: in, MaxLineLength: maxLine})
+	return c, c.connect(ctx, &sdk.IOTransport{Reader: newLines(c, out), Writer: &sender{in, c}, MaxLineLength: maxLine})
+}
+
+// Ended says of an error that it is because the process is gone, and not for what it said.
+func (c *Client) Ended(err error) bool {
+	var said *jsonrpc.Error
+	return c.gone.Load() && !errors.As(err, &said)
 }
 
 // Dial begins a session with a server at an address. Requests go through a transport, with some headers.
@@ -197,9 +206,7 @@ func (c *Client) Call(ctx context.Context, name string, arguments map[string]any
 	}
 	r.Text = strings.ToValidUTF8(strings.Join(parts, "\n"), "\uFFFD")
 	if got.StructuredContent != nil && !got.IsError {
-		if r.Data, err = json.Marshal(got.StructuredContent); err != nil {
-			return Result{}, fmt.Errorf("reading its structured content: %w", err)
-		}
+		r.Data = structured(got.StructuredContent)
 	}
 	if len(r.Text)+len(r.Data) > maxReply {
 		return Result{}, ErrTooMuch
@@ -237,6 +244,9 @@ func text(part sdk.Content) string {
 func (c *Client) plain(err error) error {
 	if errors.Is(err, ErrFlood) || c.traffic.Load() > maxTraffic {
 		return ErrFlood
+	}
+	if broken := c.broken.Load(); broken != nil {
+		return *broken
 	}
 	return err
 }
@@ -284,7 +294,7 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 		end()
 		return nil, err
 	}
-	resp.Body = &ending{metered{resp.Body, c.client}, end}
+	resp.Body = &ending{exactBody(metered{resp.Body, c.client}, resp.Header.Get("Content-Type")), end}
 	return resp, nil
 }
 
@@ -312,11 +322,11 @@ func strange(req *http.Request, resp *http.Response) error {
 
 // ending is a body with what is done when it is closed.
 type ending struct {
-	metered
+	io.ReadCloser
 	end func()
 }
 
 func (e *ending) Close() error {
 	defer e.end()
-	return e.metered.Close()
+	return e.ReadCloser.Close()
 }
