@@ -40,10 +40,11 @@ type keptCall struct {
 	Arguments json.RawMessage
 }
 
-// MarshalJSON writes arguments that are no object as a text.
+// MarshalJSON writes arguments that are no object, or hold a number that nothing can, as a text.
 func (c ToolCall) MarshalJSON() ([]byte, error) {
 	kept := keptCall(c)
-	if args := bytes.TrimSpace(c.Arguments); !json.Valid(args) || args[0] != '{' {
+	var object map[string]any
+	if json.Unmarshal(c.Arguments, &object) != nil || object == nil {
 		text, err := json.Marshal(string(c.Arguments))
 		if err != nil {
 			return nil, err

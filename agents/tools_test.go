@@ -13,13 +13,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestKeptCalls holds that a call is read as it was written, whatever the model gave for arguments.
+// TestKeptCalls holds that a call is read as it was written, whatever the model gave for arguments, and is kept as JSON
+// whose numbers can be read.
 func TestKeptCalls(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{`{}`, `{"a":[1.0,9007199254740993]}`, `{"a":`, `"{}"`, `[1]`, `null`, ``, "\"", "{\"a\": nul\x00}"} {
+	for _, args := range []string{`{}`, `{"a":[1.0,9007199254740993]}`, `{"a":`, `"{}"`, `[1]`, `null`, ``, "\"", "{\"a\": nul\x00}", `{"a":1e400}`, `{"a":{"b":[-1e999]}}`} {
 		data, err := json.Marshal(Answer{Calls: []ToolCall{{"c1", "files.read", json.RawMessage(args)}}})
 		if err != nil {
 			t.Fatalf("%q: %v", args, err)
+		}
+		if err := json.Unmarshal(data, new(any)); err != nil {
+			t.Errorf("%q is kept as %s: %v", args, data, err)
 		}
 		var got Answer
 		if err := json.Unmarshal(data, &got); err != nil {
