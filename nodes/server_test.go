@@ -84,6 +84,7 @@ func TestServers(t *testing.T) {
 		"no message at once":       {"greets", "", echo, `tool: s: it wrote to its standard output what is no message: "Hello, I am listening."`},
 		"a session refused":        {"refuses", "", echo, `tool: s: calling "initialize": no licence`},
 		"another protocol":         {"ancient", "", echo, `tool: s: unsupported protocol version: "1999-01-01"`},
+		"a number of no size":      {"none", "", "tool: s.vast", "tool: s: reading its structured content: json: cannot unmarshal number 1e400 into Go value of type float64"},
 		"large integers":           {"none", "", "tool: s.exact", `{"id":9007199254740993,"of":[-9007199254740993,0.5,"\u0001"]}`},
 		"tools that change":        {"changes", "", "chain: [{tool: s.tool1}, {tool: s.tool2}, {tool: s.tool1}]", `tool: s has no tool tool1, did you mean "tool3"?`},
 		"very many tools":          {"many", "", "tool: s.tool9999", "tool: no such tool"},

@@ -18,7 +18,7 @@ const MCPFault = "MCP_FAULT"
 
 // MCP is a server of the Model Context Protocol on standard input and output, with a fault:
 //
-//	none       says what it hears (echo), adds (add), fails (fail), shows its environment (environ), gives data (exact)
+//	none       says what it hears (echo), adds (add), fails (fail), shows its environment (environ), gives data (exact, vast)
 //	crash      says why on standard error and ends when a tool is called
 //	stillborn  does so at once
 //	hang       never answers a call
@@ -169,7 +169,7 @@ func (s *mcpServer) list(m mcpMessage) {
 	default:
 		text := map[string]any{"text": map[string]any{"type": "string"}}
 		number := map[string]any{"type": "number"}
-		tools = []any{mcpTool("echo", text, "text"), mcpTool("add", map[string]any{"a": number, "b": number}, "a", "b"), mcpTool("fail", nothing), mcpTool("environ", nothing), mcpTool("exact", nothing)}
+		tools = []any{mcpTool("echo", text, "text"), mcpTool("add", map[string]any{"a": number, "b": number}, "a", "b"), mcpTool("fail", nothing), mcpTool("environ", nothing), mcpTool("exact", nothing), mcpTool("vast", nothing)}
 	}
 	result := map[string]any{"tools": tools}
 	if next != "" {
@@ -223,6 +223,8 @@ func (s *mcpServer) does(m mcpMessage) {
 		s.answer(m.ID, map[string]any{"content": []any{map[string]any{"type": "text", "text": fmt.Sprint(a + b)}}, "structuredContent": map[string]any{"sum": a + b}})
 	case "exact":
 		s.answer(m.ID, map[string]any{"content": []any{}, "structuredContent": json.RawMessage(`{"id":9007199254740993,"of":[-9007199254740993,0.5,"\u0001"]}`)})
+	case "vast":
+		s.answer(m.ID, map[string]any{"content": []any{}, "structuredContent": json.RawMessage(`{"n":1e400}`)})
 	case "fail":
 		s.text(m, "it cannot be done", true)
 	case "environ":

@@ -33,11 +33,15 @@ func exact(message []byte) []byte {
 }
 
 // structured is structured content as JSON, from what the library made of it.
-func structured(content any) json.RawMessage {
-	if text, ok := content.(string); ok && json.Valid([]byte(text)) {
-		return json.RawMessage(text)
+func structured(content any) (json.RawMessage, error) {
+	text, ok := content.(string)
+	if !ok {
+		return marshalled(content), nil // of a message that exact did not know
 	}
-	return marshalled(content) // of a message that exact did not know
+	if err := json.Unmarshal([]byte(text), new(any)); err != nil { // as where a number fits nowhere
+		return nil, fmt.Errorf("reading its structured content: %w", err)
+	}
+	return json.RawMessage(text), nil
 }
 
 func marshalled(v any) json.RawMessage {

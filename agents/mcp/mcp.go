@@ -206,7 +206,9 @@ func (c *Client) Call(ctx context.Context, name string, arguments map[string]any
 	}
 	r.Text = strings.ToValidUTF8(strings.Join(parts, "\n"), "\uFFFD")
 	if got.StructuredContent != nil && !got.IsError {
-		r.Data = structured(got.StructuredContent)
+		if r.Data, err = structured(got.StructuredContent); err != nil {
+			return Result{}, err
+		}
 	}
 	if len(r.Text)+len(r.Data) > maxReply {
 		return Result{}, ErrTooMuch
