@@ -190,7 +190,13 @@ func (l *loader) pipeline(name, key string, src []byte) *Pipeline {
 		l.report(*d)
 		return nil
 	}
-	if t := treeOf(name, src, l.report); t != nil {
+	report := func(d Diagnostic) {
+		if d.Message == empty {
+			d.Hint = "flowrun init writes one to start from"
+		}
+		l.report(d)
+	}
+	if t := treeOf(name, src, report); t != nil {
 		r := &reader{load: l, p: p, names: p.names, sections: map[string]map[string]Entry{}, lines: newLines(l.lines[name])}
 		r.file(t)
 		if p.Root != nil && !l.full() {

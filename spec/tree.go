@@ -77,13 +77,16 @@ func (t *tree) what() string {
 	return t.text
 }
 
+// empty is the problem of a file without a document.
+const empty = "the file is empty"
+
 // treeOf reads the one YAML document of a file. A problem is reported and the value left out.
 func treeOf(file string, src []byte, report func(Diagnostic)) *tree {
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(src))
 	err := d.Decode(&doc)
 	if err == io.EOF {
-		report(Diagnostic{Pos: Pos{file, 1, 1}, Message: "the file is empty", Hint: "flowrun init writes one to start from"})
+		report(Diagnostic{Pos: Pos{file, 1, 1}, Message: empty})
 		return nil
 	}
 	if err != nil {
