@@ -10,7 +10,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/flowrun/flowrun/agents"
-	"github.com/flowrun/flowrun/nodes"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -101,7 +100,7 @@ func argumentCandidates(command string, others int) []string {
 	case "approve":
 		return runIDs()
 	case "explain":
-		return nodes.Language().Spec.Topics()
+		return topics()
 	case "models":
 		return agents.NewSet().Names()
 	case "cache":

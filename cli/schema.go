@@ -30,16 +30,27 @@ func (p *program) schemaCommand() *urfave.Command {
 func (p *program) explainCommand() *urfave.Command {
 	return &urfave.Command{
 		Name: "explain", Usage: "describe a kind of node, or another key of a pipeline file", ArgsUsage: "[NAME]",
-		Description: "NAME is a kind such as agent or parallel, or a key such as retry or limits.\nWithout it all are listed.\n",
+		Description: "NAME is a kind such as agent or parallel, a key such as retry or limits, or\ntest for test files. Without it all are listed.\n",
 		Action: func(c *urfave.Context) error {
 			lang := nodes.Language().Spec
 			name := c.Args().First()
 			text, ok := lang.Explain(name)
-			if !ok {
-				return usage("there is nothing called %q to explain%s", name, spec.DidYouMean(name, lang.Topics()))
+			switch {
+			case name == testTopic:
+				text = spec.ExplainSheet(name, pipetest.Sheet())
+			case name == "":
+				text += "flowrun explain " + testTopic + " tells what test files take.\n"
+			case !ok:
+				return usage("there is nothing called %q to explain%s", name, spec.DidYouMean(name, topics()))
 			}
 			_, err := fmt.Fprint(p.Out, text)
 			return err
 		},
 	}
 }
+
+// testTopic is what test files are explained by.
+const testTopic = "test"
+
+// topics are all that can be explained.
+func topics() []string { return append(nodes.Language().Spec.Topics(), testTopic) }

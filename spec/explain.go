@@ -87,6 +87,28 @@ func (l *Language) Explain(name string) (string, bool) {
 	return b.String(), b.Len() > 0
 }
 
+// ExplainSheet describes the files of a sheet in plain text, as [Language.Explain] does a kind. What a field within
+// another takes is left out where one at the top has its name, and so was told.
+func ExplainSheet(name string, s Sheet) string {
+	var b strings.Builder
+	wrap(&b, name+":", sentence(s.Title+", in NAME"+s.Ending))
+	b.WriteByte('\n')
+	var told []Field
+	for _, f := range flat("", s.Fields) {
+		within := func(top Field) bool { return strings.Contains(f.Name, "."+top.Name+".") }
+		same := func(top Field) bool { return strings.HasSuffix(f.Name, "."+top.Name) }
+		if slices.ContainsFunc(s.Fields, within) {
+			continue
+		}
+		if slices.ContainsFunc(s.Fields, same) {
+			f.Locals = nil
+		}
+		told = append(told, f)
+	}
+	writeFields(&b, told, "  ")
+	return b.String()
+}
+
 // writeTopic describes a field; where says which, where two have the name.
 func writeTopic(b *strings.Builder, where string, f *Field) {
 	head := f.Name
