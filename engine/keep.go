@@ -100,7 +100,7 @@ func (v *Visit) record(o Outcome) (kept func() error) {
 	if v.rare != nil {
 		f.Basis = v.rare.basis
 	}
-	e := Entry{Turn: v.Turn(), Finished: f}
+	e := Entry{Turn: v.Turn(), Finished: f, Item: v.item != none}
 	if v.vx.row != none {
 		e.Name = v.vx.node.Name
 	}

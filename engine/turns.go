@@ -46,6 +46,8 @@ type Entry struct {
 	Reopened bool      `json:"reopened,omitempty"`
 	// Memory is what the agent that finished remembers of it; nil where it remembers nothing.
 	Memory *Memory `json:"memory,omitempty"`
+	// Item tells that it is an item's end: until the turn around it begins again, nothing in this run asks for it.
+	Item bool `json:"-"`
 }
 
 // Memory is an exchange with an agent, for those to come in the same session.
@@ -155,8 +157,9 @@ type place struct {
 	finished *Finished
 	cursor   *Cursor
 	places   map[string]*place
-	before   *place  // of a turn that failed: what was there before it had ended
-	failed   ByAgent // used before it failed and began anew
+	items    *Finished // what was used by items, and the last of their numbers, that are forgotten but for that
+	before   *place    // of a turn that failed: what was there before it had ended
+	failed   ByAgent   // used before it failed and began anew
 }
 
 // NewPosition is the position after some entries.
@@ -206,7 +209,7 @@ func (p *Position) Record(e Entry) (kept func() error) {
 		p.list(e)
 		var before *place
 		if e.Finished.failed() {
-			before = &place{cursor: at.cursor, places: at.places, failed: at.failed}
+			before = &place{cursor: at.cursor, places: at.places, items: at.items, failed: at.failed}
 		}
 		*at = place{finished: e.Finished, before: before}
 	case e.Cursor.Beside:
@@ -218,6 +221,26 @@ func (p *Position) Record(e Entry) (kept func() error) {
 		*at = place{cursor: e.Cursor}
 	}
 	return nil
+}
+
+// Forget drops the end of an item, of which only what it used counts from now on, with the turn around it. It is for
+// who has it elsewhere: there may be more items than memory.
+func (p *Position) Forget(item string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.root.find(item, false)
+	around := strings.LastIndexByte(item, '[')
+	if at == nil || around < 0 {
+		return
+	}
+	used, last := at.spent()
+	p.root.remove(item)
+	pl := p.root.find(item[:around], true)
+	if pl.items == nil {
+		pl.items = &Finished{}
+	}
+	pl.items.Tally.add(used)
+	pl.items.Number = max(pl.items.Number, last)
 }
 
 // Err is nil: memory keeps all.
@@ -290,7 +313,7 @@ func (pl *place) remove(turn string) {
 }
 
 func (pl *place) empty() bool {
-	return len(pl.places) == 0 && pl.finished == nil && pl.cursor == nil && len(pl.failed) == 0
+	return len(pl.places) == 0 && pl.finished == nil && pl.cursor == nil && len(pl.failed) == 0 && pl.items == nil
 }
 
 func (pl *place) spent() (t Tally, last int) {
@@ -301,6 +324,10 @@ func (pl *place) spent() (t Tally, last int) {
 		t = pl.cursor.Tally.clone()
 	}
 	t.Usage = t.Usage.with(pl.failed)
+	if pl.items != nil {
+		t.add(pl.items.Tally)
+		last = max(last, pl.items.Number)
+	}
 	for _, below := range pl.places {
 		used, n := below.spent()
 		t.add(used)

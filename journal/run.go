@@ -69,7 +69,7 @@ func headValues(r headRow, change func(string, engine.Value) engine.Value) headR
 }
 
 // Run is a run that this process owns. It is the [engine.Turns] of that run, and its Hear is a listener. It may be used
-// by several goroutines.
+// by several goroutines, for one [engine.Run]: to go on later, take the run again.
 type Run struct {
 	j     *Journal
 	key   int64
@@ -282,6 +282,9 @@ func (r *Run) Record(e engine.Entry) (kept func() error) {
 	before := countsOf(r.position.Find(e.Turn).Spent)
 	r.position.Record(e)
 	r.counts = r.counts.plus(countsOf(r.position.Find(e.Turn).Spent)).minus(before)
+	if e.Item {
+		r.position.Forget(e.Turn)
+	}
 	sum := r.counts
 	key := r.key<<32 | r.next
 	r.next++

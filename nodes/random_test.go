@@ -305,6 +305,9 @@ func hear(ctx context.Context, g *engine.Graph, p *pipeline, turns engine.Turns,
 		panic(err) // it did not begin
 	}
 	h.events = events
+	if j, ok := turns.(*journal); ok {
+		h.lost = j.lost
+	}
 	if turns != nil {
 		if kept := turns.Find("/"); h.Status == engine.Completed && kept.Finished != nil {
 			got, want := [3]any{kept.Spent.Steps, kept.Spent.Failures, kept.Spent.Usage.Total()}, [3]any{h.Steps, h.Failures, h.Usage.Total()}

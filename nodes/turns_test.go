@@ -21,8 +21,10 @@ import (
 // journal keeps the entries of a run as they would be written to a file.
 type journal struct {
 	*engine.Position
-	mu    sync.Mutex
-	lines [][]byte
+	mu        sync.Mutex
+	lines     [][]byte
+	forgetful *engine.Position // the same, without the items that ended in this run
+	lost      error            // what it has forgotten of what they used
 }
 
 func (j *journal) Record(e engine.Entry) func() error {
@@ -31,23 +33,41 @@ func (j *journal) Record(e engine.Entry) func() error {
 		panic(err)
 	}
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.lines = append(j.lines, line)
-	j.mu.Unlock()
-	return j.Position.Record(e)
+	kept := j.Position.Record(e)
+	if j.forgetful == nil || e.Reopened { // only before anything runs
+		j.forgetful = positionOf(j.lines)
+	} else {
+		j.forgetful.Record(e)
+	}
+	if e.Item {
+		j.forgetful.Forget(e.Turn)
+	}
+	if j.lost == nil && len(j.lines)%8 == 0 { // to look at all takes long
+		if want, got := j.Find("/"), j.forgetful.Find("/"); want.Last != got.Last || cmp.Diff(want.Spent, got.Spent) != "" {
+			j.lost = fmt.Errorf("the items' use was forgotten with them:\n%s", cmp.Diff(want, got))
+		}
+	}
+	return kept
 }
 
 // reopen is the journal as it was after its first n lines.
 func reopen(t *testing.T, lines [][]byte) *journal {
 	t.Helper()
-	j := &journal{Position: &engine.Position{}}
+	return &journal{Position: positionOf(lines), forgetful: positionOf(lines)}
+}
+
+func positionOf(lines [][]byte) *engine.Position {
+	p := &engine.Position{}
 	for _, line := range lines {
 		var e engine.Entry
 		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
-		j.Position.Record(e)
+		p.Record(e)
 	}
-	return j
+	return p
 }
 
 // outcome is what must be the same however often a run was cut.
