@@ -82,6 +82,10 @@ func (r *runs) list() error {
 		return err
 	}
 	f.Limit = r.c.Int("limit")
+	few := !r.json && !r.c.IsSet("limit")
+	if few {
+		f.Limit = newest + 1 // which tells that there are more: to count them is to read them
+	}
 	all, err := r.j.List(f)
 	if err != nil {
 		return err
@@ -93,9 +97,8 @@ func (r *runs) list() error {
 		}
 		return printJSON(r.Out, out)
 	}
-	older := 0
-	if !r.c.IsSet("limit") && len(all) > newest {
-		older = len(all) - newest
+	older := few && len(all) > newest
+	if older {
 		all = all[:newest]
 	}
 	out := bufio.NewWriter(r.Out) // of a tabwriter each cell would be a write
@@ -103,10 +106,10 @@ func (r *runs) list() error {
 	for _, s := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", spec.Escape(s.ID), s.Status, spec.Escape(s.Workflow), s.StartedAt.Local().Format("2006-01-02 15:04"), came(s))
 	}
-	if err := cmp.Or(w.Flush(), out.Flush()); err != nil || older == 0 {
+	if err := cmp.Or(w.Flush(), out.Flush()); err != nil || !older {
 		return err
 	}
-	_, err = fmt.Fprintf(r.Err, "flowrun: and %s: --limit 0 lists all\n", count(older, "older run"))
+	_, err = fmt.Fprintln(r.Err, "flowrun: there are older runs: --limit 0 lists all")
 	return err
 }
 
