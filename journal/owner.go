@@ -52,7 +52,7 @@ func who(path string) string { return path + ".json" }
 
 const (
 	few   = 4 // tries: others only look whether a run is owned, and let go of it at once
-	most  = 40
+	most  = 400
 	pause = 3 * time.Millisecond
 )
 
