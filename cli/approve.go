@@ -59,12 +59,11 @@ type approval struct{ node, value, by string }
 // question finds what the answer is for.
 func (a *approval) question(c *urfave.Context, rec *journal.Record) (engine.Approval, error) {
 	var asked []engine.Approval
-	var turns, nodes []string
+	var turns []string
 	if rec.Result == nil {
 		return engine.Approval{}, usage("what run %s waits for is not known: %s", rec.ID, next(c, "resume", rec.ID))
 	}
 	for _, q := range rec.Result.Waiting {
-		nodes = append(nodes, q.Node)
 		if q.Turn == a.node || q.Node == a.node {
 			asked, turns = append(asked, q), append(turns, q.Turn)
 		}
@@ -74,7 +73,7 @@ func (a *approval) question(c *urfave.Context, rec *journal.Record) (engine.Appr
 	}
 	switch {
 	case len(asked) == 0:
-		return engine.Approval{}, usage("run %s does not wait for %q; it waits for %s", rec.ID, a.node, strings.Join(nodes, ", "))
+		return engine.Approval{}, usage("run %s does not wait for %q; it waits for %s", rec.ID, a.node, strings.Join(asking(rec.Result.Waiting), ", "))
 	case len(asked) > 1:
 		return engine.Approval{}, usage("%s asks several times: name one of %s", a.node, strings.Join(turns, ", "))
 	case !slices.Contains(asked[0].Options, a.value):

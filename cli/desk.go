@@ -68,18 +68,12 @@ func (p *program) attend() {
 
 // waits tells what a run waits for, and how to answer each question.
 func (p *program) waits(c *urfave.Context, r *engine.Result) {
-	named := map[string]int{}
-	for _, q := range r.Waiting {
-		named[q.Node]++
-	}
 	columns := 80
 	var b strings.Builder
 	fmt.Fprintf(&b, "flowrun: the run waits for %s:\n", count(len(r.Waiting), "approval"))
-	for _, q := range r.Waiting {
-		node := q.Node
-		if named[q.Node] > 1 {
-			node = q.Turn
-		}
+	nodes := asking(r.Waiting)
+	for i, q := range r.Waiting {
+		node := nodes[i]
 		for _, l := range append(wrapped(node+" asks:", columns), indented(q.Message, columns)...) {
 			b.WriteString(l + "\n")
 		}
@@ -88,6 +82,21 @@ func (p *program) waits(c *urfave.Context, r *engine.Result) {
 		}
 	}
 	fmt.Fprint(p.Err, b.String())
+}
+
+// asking are the words for the nodes that ask: their names, and the turns of those that ask several times.
+func asking(waiting []engine.Approval) []string {
+	times := map[string]int{}
+	for _, q := range waiting {
+		times[q.Node]++
+	}
+	nodes := make([]string, len(waiting))
+	for i, q := range waiting {
+		if nodes[i] = q.Node; times[q.Node] > 1 {
+			nodes[i] = q.Turn
+		}
+	}
+	return nodes
 }
 
 // Ask shows the question, all of it, and takes the answer; nil where whoever is there leaves it open, with Ctrl-D.
