@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowrun/flowrun/audit"
 	"github.com/flowrun/flowrun/engine"
+	"github.com/flowrun/flowrun/journal"
 	"github.com/flowrun/flowrun/spec"
 )
 
@@ -32,8 +33,6 @@ func auditFlags() []urfave.Flag {
 // checkAudit refuses flags that make no audit trail.
 func checkAudit(c *urfave.Context) error {
 	switch file := c.String("audit"); {
-	case !c.IsSet("audit") && c.IsSet("audit-key"):
-		return usage("--audit-key is for --audit FILE, which is missing")
 	case c.IsSet("audit") && (file == "" || file == "-"):
 		return usage("--audit needs the name of a file")
 	case c.IsSet("audit") && c.Bool("dry-run"):
@@ -42,9 +41,12 @@ func checkAudit(c *urfave.Context) error {
 	return nil
 }
 
-// auditKey is the key of trails.
-func auditKey(c *urfave.Context) (audit.Key, error) {
+// auditKey is the key of trails, in the file that a flag names, or was named before.
+func auditKey(c *urfave.Context, before string) (audit.Key, error) {
 	from, file := "--audit-key", c.String("audit-key")
+	if !c.IsSet("audit-key") {
+		file = before
+	}
 	if file == "" && !c.IsSet("audit-key") {
 		from, file = auditKeyVariable, os.Getenv(auditKeyVariable)
 	}
@@ -64,16 +66,37 @@ type trail struct {
 	log  *audit.Log
 }
 
-// openTrail opens the trail that --audit names.
-func openTrail(c *urfave.Context) (*trail, error) {
-	if !c.IsSet("audit") {
-		return nil, nil
+// auditedIn puts where a run is audited into its head.
+func auditedIn(c *urfave.Context, h *journal.Head) (err error) {
+	for flag, to := range map[string]*string{"audit": &h.Audit, "audit-key": &h.AuditKey} {
+		if !c.IsSet(flag) {
+			continue
+		}
+		if *to, err = located(c.String(flag)); err != nil {
+			return err
+		}
 	}
-	key, err := auditKey(c)
+	return nil
+}
+
+// openTrail opens the trail that --audit names, or the one with which the run began.
+func openTrail(c *urfave.Context, h journal.Head) (*trail, error) {
+	t := &trail{file: c.String("audit")}
+	if !c.IsSet("audit") {
+		t.file = nearby(h.Audit)
+		switch _, err := os.Lstat(h.Audit); {
+		case h.Audit == "" && c.IsSet("audit-key"):
+			return nil, usage("--audit-key is for --audit FILE, which is missing")
+		case h.Audit == "":
+			return nil, nil
+		case err != nil: // none is made where the journal alone says so
+			return nil, usage("the audit trail of run %s is not there any more: %s; --audit FILE names another", h.ID, t.file)
+		}
+	}
+	key, err := auditKey(c, h.AuditKey)
 	if err != nil {
 		return nil, err
 	}
-	t := &trail{file: c.String("audit")}
 	if t.log, err = audit.Open(t.file, key); err != nil {
 		return nil, usage("--audit %s: %v", t.file, err)
 	}
@@ -154,7 +177,7 @@ func (p *program) auditCommand() *urfave.Command {
 }
 
 func (p *program) verify(c *urfave.Context, file string) error {
-	key, err := auditKey(c)
+	key, err := auditKey(c, "")
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (p *program) head(c *urfave.Context, pipeline *spec.Pipeline, input any) (j
 	if h.Folder, err = os.Getwd(); err != nil {
 		return h, err
 	}
-	return h, limitFlags(c, &h)
+	return h, cmp.Or(auditedIn(c, &h), limitFlags(c, &h))
 }
 
 var runID = regexp.MustCompile(`^([A-Za-z0-9_.][A-Za-z0-9_.-]{0,99})?$`)

@@ -115,7 +115,7 @@ func (p *program) execute(c *urfave.Context, w *work) error {
 	ctx, drain, stop := p.interruptible(grace)
 	defer stop()
 	opts = append(opts, engine.WithDrain(drain))
-	trail, err := openTrail(c)
+	trail, err := openTrail(c, w.head)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type Head struct {
 	UserID         string         `json:"user_id,omitempty"`
 	SessionID      string         `json:"session_id,omitempty"`
 	StartedAt      time.Time      `json:"started_at"`
+	Audit          string         `json:"audit,omitempty"`     // the trail of its events, a path from the root
+	AuditKey       string         `json:"audit_key,omitempty"` // the file of its key, the same
 	Batch          string         `json:"batch,omitempty"`
 	Line           int            `json:"line,omitempty"`   // of the batch, from 1
 	Origin         string         `json:"origin,omitempty"` // the run that it was forked from
