@@ -117,18 +117,19 @@ type many struct {
 func (s source) write(w io.Writer) {
 	for _, part := range s {
 		m, repeated := part.(many)
-		if !repeated {
+		switch {
+		case !repeated:
 			fmt.Fprint(w, part)
+			continue
+		case !strings.Contains(m.text, "%"):
+			_, _ = io.WriteString(w, strings.Repeat(m.text, m.times))
 			continue
 		}
 		for i := range m.times {
-			switch {
-			case strings.Contains(m.text, "%[2]d"), strings.Count(m.text, "%") == 2:
+			if strings.Contains(m.text, "%[2]d") || strings.Count(m.text, "%") == 2 {
 				fmt.Fprintf(w, m.text, i, i+1)
-			case strings.Contains(m.text, "%"):
+			} else {
 				fmt.Fprintf(w, m.text, i)
-			default:
-				fmt.Fprint(w, m.text)
 			}
 		}
 	}
