@@ -24,6 +24,7 @@ func TestConformance(t *testing.T) {
 		t.Skipf("the conformance scripts are not here: %v", err)
 	}
 	testscript.Run(t, testscript.Params{Dir: dir, Setup: func(e *testscript.Env) error {
+		e.Setenv("GORACE", os.Getenv("GORACE"))
 		e.Setenv("FLOWRUN_CACHE", filepath.Join(e.WorkDir, ".answers"))
 		e.Setenv("FLOWRUN_STATE", filepath.Join(e.WorkDir, ".state"))
 		return nil

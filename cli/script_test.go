@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("LANG", "C.UTF-8")
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Setenv("FLOWRUN_CACHE", filepath.Join(e.WorkDir, ".answers"))
 			e.Setenv("FLOWRUN_STATE", filepath.Join(e.WorkDir, ".state"))
 			return nil

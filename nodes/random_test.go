@@ -29,14 +29,14 @@ import (
 	"github.com/flowrun/flowrun/nodes"
 )
 
-// A thousand random pipelines a property, unless -rapid.checks says otherwise: .ci/run asks for ten thousand. No goroutine
+// Three hundred random pipelines a property, unless -rapid.checks says otherwise: .ci/run asks for ten thousand. No goroutine
 // outlives a run.
 func TestMain(m *testing.M) {
 	if fault := os.Getenv(agentstest.MCPFault); fault != "" { // this is a server of tools that a test started
 		agentstest.MCP(fault)
 		return
 	}
-	if err := flag.Set("rapid.checks", "1000"); err != nil {
+	if err := flag.Set("rapid.checks", "300"); err != nil {
 		panic(err)
 	}
 	leaktest.Main(m)
