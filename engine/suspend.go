@@ -48,6 +48,12 @@ func (v *Visit) halted() *Error {
 	if err := v.stopped(); err != nil || v.drain() == nil {
 		return err
 	}
+	return v.drained()
+}
+
+// drained is why nothing new begins, nil while it may. It does not look at the scope, which is the visit's own: others
+// may ask.
+func (v *Visit) drained() *Error {
 	cause := v.realm.draining()
 	if cause == nil {
 		return nil
@@ -92,6 +98,6 @@ func (c *Call) idle(ctx context.Context) (waiting context.Context, end func()) {
 		return ctx, func() {}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(drain, func() { cancel(c.visit.halted()) })
+	stop := context.AfterFunc(drain, func() { cancel(c.visit.drained()) })
 	return ctx, func() { stop(); cancel(nil) }
 }
