@@ -165,14 +165,7 @@ func TestBatchWithoutReader(t *testing.T) {
 	p := flowrun(t, "set: input\n")
 	p.cmd.Args = []string{"flowrun", "batch", "p.yaml", "--inputs", "-", "--no-journal"}
 	p.cmd.Stdout = w
-	inputs, feed, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer feed.Close()
-	p.cmd.Stdin = inputs
-	p.start()
-	inputs.Close()
+	feed := p.startFed()
 	w.Close()
 	r.Close()
 	if _, err := feed.WriteString("1\n"); err != nil {
@@ -181,6 +174,20 @@ func TestBatchWithoutReader(t *testing.T) {
 	if code := p.exit(); code != 141 || strings.Contains(p.report.String(), "flowrun:") {
 		t.Errorf("exit code %d, want 141:\n%s", code, p.report.String())
 	}
+}
+
+// startFed lets it begin, and gives the end of its standard input.
+func (p *process) startFed() (feed *os.File) {
+	p.t.Helper()
+	inputs, feed, err := os.Pipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { feed.Close() })
+	p.cmd.Stdin = inputs
+	p.start()
+	inputs.Close()
+	return feed
 }
 
 // TestBatchTwice refuses a batch that goes on elsewhere.
@@ -200,14 +207,7 @@ func TestBatchTwice(t *testing.T) {
 func TestBatchTwiceAtFirst(t *testing.T) {
 	t.Parallel()
 	p := batched(t, 0, "--inputs", "-")
-	inputs, feed, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer feed.Close()
-	p.cmd.Stdin = inputs
-	p.start()
-	inputs.Close()
+	feed := p.startFed()
 	waitFor(t, func() bool { _, err := os.Stat(filepath.Join(p.cmd.Dir, "out.jsonl")); return err == nil })
 	other := p.again(p.cmd.Args[1:]...)
 	other.start()
